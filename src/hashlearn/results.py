@@ -1,0 +1,128 @@
+"""What a search returns. The order is always (distance, id): nearest first, ties by smaller id."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+NO_ID = -1
+"""Id that fills the places for which there was no item."""
+
+
+@dataclass(frozen=True, eq=False)
+class Neighbors:
+    """Hold the k nearest items of each query.
+
+    Parameters
+    ----------
+    ids : ndarray of shape (q, k), int64
+        Ids in the order (distance, id). Where there were fewer than k items: -1.
+    distances : ndarray of shape (q, k), int32
+        Hamming distances in bits. Where there were fewer than k items: ``n_bits + 1``.
+
+    Raises
+    ------
+    TypeError
+        If the arrays do not hold integers.
+    ValueError
+        If the two arrays differ in shape or are not matrices.
+
+    Examples
+    --------
+    >>> found = Neighbors(np.array([[7, 2]]), np.array([[0, 3]]))
+    >>> found.k
+    2
+    """
+
+    ids: NDArray[np.int64]
+    distances: NDArray[np.int32]
+
+    def __post_init__(self) -> None:
+        if self.ids.ndim != 2 or self.ids.shape != self.distances.shape:
+            raise ValueError(
+                "ids and distances must have the same shape (q, k), "
+                f"got {self.ids.shape} and {self.distances.shape}"
+            )
+        object.__setattr__(self, "ids", _frozen(self.ids, np.int64, "ids"))
+        object.__setattr__(self, "distances", _frozen(self.distances, np.int32, "distances"))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def k(self) -> int:
+        """Number of places for each query."""
+        return int(self.ids.shape[1])
+
+
+@dataclass(frozen=True, eq=False)
+class RadiusNeighbors:
+    """Hold all items within a radius of each query, one query after the other.
+
+    Parameters
+    ----------
+    ids : ndarray of shape (n_found,), int64
+        Ids, for each query in the order (distance, id).
+    distances : ndarray of shape (n_found,), int32
+        Hamming distances in bits.
+    offsets : ndarray of shape (q + 1,), int64
+        Items of query i are at positions ``offsets[i]`` to ``offsets[i + 1]``, the last excluded.
+
+    Raises
+    ------
+    TypeError
+        If the arrays do not hold integers.
+    ValueError
+        If the arrays do not belong together.
+
+    Examples
+    --------
+    >>> found = RadiusNeighbors(np.array([7, 2, 7]), np.array([0, 3, 1]), np.array([0, 2, 3]))
+    >>> [ids.tolist() for ids, distances in found]
+    [[7, 2], [7]]
+    """
+
+    ids: NDArray[np.int64]
+    distances: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        fits = (
+            self.ids.ndim == self.offsets.ndim == 1
+            and self.ids.shape == self.distances.shape
+            and len(self.offsets) >= 1
+            and self.offsets[0] == 0
+            and self.offsets[-1] == len(self.ids)
+            and bool((self.offsets[1:] >= self.offsets[:-1]).all())
+        )
+        if not fits:
+            raise ValueError(
+                "ids and distances must be flat and equally long, and offsets must rise from 0 to "
+                f"their length; got {self.ids.shape}, {self.distances.shape}, {self.offsets.shape}"
+            )
+        object.__setattr__(self, "ids", _frozen(self.ids, np.int64, "ids"))
+        object.__setattr__(self, "distances", _frozen(self.distances, np.int32, "distances"))
+        object.__setattr__(self, "offsets", _frozen(self.offsets, np.int64, "offsets"))
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, query: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        if not -len(self) <= query < len(self):
+            raise IndexError(f"there are {len(self)} queries, got number {query}")
+        query %= len(self)
+        part = slice(self.offsets[query], self.offsets[query + 1])
+        return self.ids[part], self.distances[part]
+
+    def __iter__(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int32]]]:
+        return (self[query] for query in range(len(self)))
+
+
+def _frozen(array: NDArray[Any], dtype: type[np.generic], name: str) -> NDArray[Any]:
+    if array.dtype.kind not in "iu":  # a cast would cut off fractions in silence
+        raise TypeError(f"{name} must be integers, got {array.dtype}")
+    view = array.astype(dtype, copy=False).view()
+    view.flags.writeable = False
+    return view
