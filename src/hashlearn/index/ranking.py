@@ -1,0 +1,78 @@
+"""Asymmetric distances: real-valued queries against stored bits."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hashlearn.codes import pack_bits
+
+
+def check_values(values: ArrayLike, n_bits: int) -> NDArray[np.float64]:
+    """Check that an array holds the values before the sign of codes of a length.
+
+    Parameters
+    ----------
+    values : array-like of shape (q, n_bits), real
+        Values before the sign.
+    n_bits : int
+        Length of a code.
+
+    Returns
+    -------
+    ndarray of shape (q, n_bits), float64
+        The values.
+
+    Raises
+    ------
+    TypeError
+        If they are not real numbers.
+    ValueError
+        If they have another shape, or are not finite, or too large to be summed.
+    """
+    array = np.asarray(values)
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"values must be real numbers, got {array.dtype}")
+    if array.ndim != 2 or array.shape[1] != n_bits:
+        raise ValueError(f"values must have the shape (q, {n_bits}), got {array.shape}")
+    with np.errstate(over="ignore"):
+        array = array.astype(np.float64, copy=False)
+        sums = np.abs(array).sum(axis=1)
+    if not np.isfinite(sums).all():
+        row = int(np.flatnonzero(~np.isfinite(sums))[0])
+        raise ValueError(f"values must be finite, and so must their sums; row {row} is not")
+    return array
+
+
+def weighted_distances(
+    values: NDArray[np.float64], codes: NDArray[np.uint8]
+) -> NDArray[np.float64]:
+    """Sum the absolute values of a query over the bits in which a code differs from its signs.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_bits,), float64
+        Values of one query; its bits are ``values >= 0``.
+    codes : ndarray of shape (n, ceil(n_bits / 8)), uint8
+        Packed codes.
+
+    Returns
+    -------
+    ndarray of shape (n,), float64
+        Weighted distances. Equal codes have exactly equal distances: the sums are taken in the
+        same order, bit by bit and byte by byte, for every code.
+
+    Examples
+    --------
+    >>> weighted_distances(np.array([0.5, -2.0]), np.array([[0b01], [0b10]], dtype=np.uint8))
+    array([0. , 2.5])
+    """
+    weights = np.zeros((codes.shape[1], 8))
+    weights.reshape(-1)[: len(values)] = np.abs(values)
+    # tables[i, x] becomes the sum for byte i where the differing bits are those of x.
+    tables = np.zeros((codes.shape[1], 1))
+    for bit in range(8):
+        tables = np.concatenate([tables, tables + weights[:, bit, None]], axis=1)
+    differing = codes ^ pack_bits(values[None] >= 0)
+    distances = np.zeros(len(codes))
+    for table, byte in zip(tables, differing.T, strict=True):
+        distances += table[byte]
+    return distances

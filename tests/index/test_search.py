@@ -1,0 +1,343 @@
+"""Searches against plain loops: over bits, items and queries."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hashlearn.codes import pack_bits
+from hashlearn.index import HammingIndex, scan
+from hashlearn.results import Neighbors
+
+LARGEST_ID = 2**63 - 1
+
+
+def make_codes(rng, n, n_bits):
+    """Codes of which many are equal, so that there are ties to order."""
+    kinds = rng.integers(0, 2, (max(1, n // 3), n_bits))
+    return pack_bits(kinds[rng.integers(0, len(kinds), n)].reshape(n, n_bits))
+
+
+def make_ids(rng, n):
+    near_the_end = LARGEST_ID - rng.choice(4 * n + 1, n, replace=False)
+    anywhere = rng.choice(4 * n + 1, n, replace=False)
+    return np.where(rng.random(n) < 0.5, near_the_end, anywhere).astype(np.int64)
+
+
+def distance(left, right):
+    return sum(bin(int(a) ^ int(b)).count("1") for a, b in zip(left, right, strict=True))
+
+
+def pairs(query, items):
+    """(distance, id) of each item, nearest first."""
+    return sorted((distance(query, code), id_) for id_, code in items.items())
+
+
+def assert_finds(found, queries, items, k, n_bits):
+    assert found.ids.dtype == np.int64
+    assert found.distances.dtype == np.int32
+    assert found.ids.shape == found.distances.shape == (len(queries), k)
+    for query, ids, distances in zip(queries, found.ids, found.distances, strict=True):
+        expected = (pairs(query, items) + [(n_bits + 1, -1)] * k)[:k]
+        assert list(zip(distances.tolist(), ids.tolist(), strict=True)) == expected
+
+
+def assert_finds_within(found, queries, items, radius):
+    assert found.ids.dtype == np.int64
+    assert found.distances.dtype == np.int32
+    assert len(found) == len(queries)
+    for query, (ids, distances) in zip(queries, found, strict=True):
+        expected = [pair for pair in pairs(query, items) if pair[0] <= radius]
+        assert list(zip(distances.tolist(), ids.tolist(), strict=True)) == expected
+
+
+sizes = st.tuples(
+    st.integers(1, 130),  # bits
+    st.integers(0, 40),  # items
+    st.integers(0, 6),  # queries
+    st.integers(1, 50),  # k
+    st.integers(0, 2**32 - 1),  # seed
+)
+
+
+@given(sizes)
+@settings(max_examples=150, deadline=None)
+def test_search_finds_what_loops_find(sizes):
+    n_bits, n, n_queries, k, seed = sizes
+    rng = np.random.default_rng(seed)
+    codes, queries = make_codes(rng, n, n_bits), make_codes(rng, n_queries, n_bits)
+    ids = make_ids(rng, n)
+    index = HammingIndex(n_bits)
+    for part in np.array_split(np.arange(n), 3):  # in pieces, ids in random order
+        index.add(codes[part], ids[part])
+    items = dict(zip(ids.tolist(), codes, strict=True))
+    assert_finds(index.search(queries, k), queries, items, k, n_bits)
+    radius = int(rng.integers(0, n_bits + 1))
+    assert_finds_within(index.search_radius(queries, radius), queries, items, radius)
+
+
+@given(sizes)
+@settings(max_examples=100, deadline=None)
+def test_a_mask_limits_what_is_found(sizes):
+    n_bits, n, n_queries, k, seed = sizes
+    rng = np.random.default_rng(seed)
+    codes, queries = make_codes(rng, n, n_bits), make_codes(rng, n_queries, n_bits)
+    index = HammingIndex(n_bits)
+    index.add(codes, make_ids(rng, n))
+    mask = rng.random(n) < rng.random()
+    allowed = rng.permutation(np.repeat(index.ids[mask], 2))  # any order, some repeated
+    items = dict(zip(index.ids[mask].tolist(), index.codes[mask], strict=True))
+    radius = n_bits // 2
+    for form in (mask, mask.tolist() if n else mask, allowed, allowed.tolist()):
+        assert_finds(index.search(queries, k, mask=form), queries, items, k, n_bits)
+        found = index.search_radius(queries, radius, mask=form)
+        assert_finds_within(found, queries, items, radius)
+
+
+def test_an_empty_index_finds_nothing():
+    index = HammingIndex(12)
+    queries = np.zeros((2, 2), np.uint8)
+    for mask in (None, [], np.zeros(0, bool), np.zeros(0, int)):
+        assert_finds(index.search(queries, 3, mask=mask), queries, {}, 3, 12)
+        assert_finds_within(index.search_radius(queries, 12, mask=mask), queries, {}, 12)
+    assert index.search(queries[:0], 3).ids.shape == (0, 3)
+
+
+@pytest.mark.parametrize("radius", [0, 9])
+def test_a_radius_includes_itself_from_nothing_to_every_bit(radius):
+    index = HammingIndex(9)
+    index.add([[0, 0], [255, 1], [255, 0]])
+    ids, distances = index.search_radius([[0, 0]], radius)[0]
+    assert (distances <= radius).all()
+    assert ids.tolist() == ([0] if radius == 0 else [0, 2, 1])
+
+
+def test_k_may_be_far_larger_than_the_index():
+    index = HammingIndex(8)
+    index.add([[1], [0]])
+    found = index.search([[0]], 1_000_000)
+    assert found.ids.shape == (1, 1_000_000)
+    assert found.ids[0, :3].tolist() == [1, 0, -1]
+    assert (found.ids[0, 2:] == -1).all()
+    assert (found.distances[0, 2:] == 9).all()
+
+
+def test_strided_and_read_only_arrays_are_taken():
+    rng = np.random.default_rng(0)
+    wide = make_codes(rng, 40, 128)
+    codes, queries = wide[::2, ::2], wide[1::8, 1::2]
+    codes.flags.writeable = queries.flags.writeable = False
+    ids = np.arange(40)[::2]
+    ids.flags.writeable = False
+    index = HammingIndex(64)
+    index.add(codes, ids)
+    items = dict(zip(ids.tolist(), codes, strict=True))
+    assert_finds(index.search(queries, 7), queries, items, 7, 64)
+
+
+def test_results_are_the_same_for_any_number_of_threads(monkeypatch):
+    monkeypatch.setattr(scan, "_MIN_WORK", 0)
+    monkeypatch.setattr(scan, "_BLOCK_BYTES", 1000)
+    rng = np.random.default_rng(1)
+    codes, queries = make_codes(rng, 300, 20), make_codes(rng, 41, 20)
+    alone = HammingIndex(20, threads=1)
+    alone.add(codes)
+    expected, within = alone.search(queries, 50), alone.search_radius(queries, 8)
+    for threads in (2, 3, 64, None):
+        index = HammingIndex(20, threads=threads)
+        index.add(codes)
+        assert_same(index.search(queries, 50), expected)
+        assert_same(index.search_radius(queries, 8), within)
+
+
+@pytest.mark.parametrize("block_bytes", [1, 700, 1 << 30])
+def test_results_are_the_same_for_any_size_of_block(monkeypatch, block_bytes):
+    rng = np.random.default_rng(2)
+    codes, queries = make_codes(rng, 100, 33), make_codes(rng, 9, 33)
+    index = HammingIndex(33)
+    index.add(codes)
+    expected = index.search(queries, 20)
+    monkeypatch.setattr(scan, "_BLOCK_BYTES", block_bytes)
+    assert_same(index.search(queries, 20), expected)
+
+
+def test_an_error_in_a_thread_is_raised(monkeypatch):
+    monkeypatch.setattr(scan, "_MIN_WORK", 0)
+    monkeypatch.setattr(scan, "_choose_kernel", lambda: lambda *_: 1 / 0)
+    index = HammingIndex(8, threads=2)
+    index.add([[1]])
+    with pytest.raises(ZeroDivisionError):
+        index.search([[1], [2], [3]], 1)
+
+
+@given(st.integers(1, 300), st.integers(0, 30), st.integers(0, 5), st.integers(0, 2**32 - 1))
+@settings(max_examples=60, deadline=None)
+def test_the_compiled_and_the_numpy_route_find_the_same(n_bits, n, n_queries, seed):
+    pytest.importorskip("hashlearn._native", reason="the extension is not built")
+    rng = np.random.default_rng(seed)
+    index = HammingIndex(n_bits)
+    index.add(make_codes(rng, n, n_bits))
+    queries = make_codes(rng, n_queries, n_bits)
+    found = []
+    for native in ("0", "1"):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("HASHLEARN_NATIVE", native)
+            found.append((index.search(queries, 7), index.search_radius(queries, n_bits // 2)))
+    assert_same(found[0][0], found[1][0])
+    assert_same(found[0][1], found[1][1])
+
+
+def test_the_longest_codes_do_not_overflow():
+    index = HammingIndex(65_528)
+    index.add([[0] * 8191, [255] * 8191])
+    found = index.search([[255] * 8191], 3)
+    assert found.ids.tolist() == [[1, 0, -1]]
+    assert found.distances.tolist() == [[0, 65_528, 65_529]]
+
+
+@given(sizes)
+@settings(max_examples=100, deadline=None)
+def test_rerank_orders_by_the_weight_of_the_differing_bits(sizes):
+    n_bits, n, n_queries, k, seed = sizes
+    rng = np.random.default_rng(seed)
+    index = HammingIndex(n_bits)
+    index.add(make_codes(rng, n, n_bits), make_ids(rng, n))
+    # Halves add up without rounding, whatever the order, so that ties are ties in the loop too.
+    values = rng.integers(-4, 5, (n_queries, n_bits)) / 2
+    found = index.search(pack_bits(values >= 0), k)
+    reranked = index.rerank(values, found)
+    bits = np.unpackbits(index.codes, axis=1, count=n_bits, bitorder="little")
+    stored = dict(zip(index.ids.tolist(), bits.tolist(), strict=True))
+    for row in range(n_queries):
+        expected = []
+        for id_, hamming in zip(
+            found.ids[row].tolist(), found.distances[row].tolist(), strict=True
+        ):
+            if id_ == -1:
+                expected.append((np.inf, id_, hamming))
+                continue
+            weight = 0.0
+            for value, bit in zip(values[row].tolist(), stored[id_], strict=True):
+                if (value >= 0) != bool(bit):
+                    weight += abs(value)
+            expected.append((weight, id_, hamming))
+        expected.sort()
+        assert reranked.ids[row].tolist() == [id_ for _, id_, _ in expected]
+        assert reranked.distances[row].tolist() == [hamming for _, _, hamming in expected]
+
+
+def test_rerank_leaves_what_it_was_given_as_it_was():
+    index = HammingIndex(2)
+    index.add([[0b10], [0b01]])
+    values = np.array([[2.0, 0.1]], np.float32)
+    found = index.search([[0b11]], 2)
+    assert index.rerank(values, found).ids.tolist() == [[1, 0]]
+    assert found.ids.tolist() == [[0, 1]]
+    assert values.tolist() == np.array([[2.0, 0.1]], np.float32).tolist()
+
+
+def test_rerank_gives_equal_codes_equal_weights():
+    rng = np.random.default_rng(3)
+    for n in range(1, 70):
+        index = HammingIndex(77)
+        index.add(np.repeat(make_codes(rng, 1, 77), n, axis=0))
+        values = rng.standard_normal((1, 77))
+        found = index.search(pack_bits(values >= 0), n)
+        assert index.rerank(values, found).ids[0].tolist() == list(range(n))
+
+
+def test_rerank_takes_whole_numbers_and_counts_minus_zero_as_a_one():
+    index = HammingIndex(2)
+    index.add([[0b00], [0b11]])
+    found = index.search([[0b11], [0b11]], 2)
+    reranked = index.rerank([[-0.0, 1], [0, 2]], found)
+    assert reranked.ids.tolist() == [[1, 0], [1, 0]]
+    assert index.rerank(np.array([[0, -1], [3, -2]]), found).ids.tolist() == [[0, 1], [1, 0]]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_rerank_refuses_values_that_are_not_finite(bad):
+    index = HammingIndex(2)
+    index.add([[1]])
+    found = index.search([[1], [1]], 1)
+    with pytest.raises(ValueError, match=r"finite.*row 1"):
+        index.rerank([[0.0, 1.0], [bad, 1.0]], found)
+    with pytest.raises(ValueError, match="sums"):
+        index.rerank([[0.0, 1.0], [1e308, 1e308]], found)
+
+
+def test_rerank_refuses_what_does_not_fit():
+    index = HammingIndex(2)
+    index.add([[1]])
+    found = index.search([[1]], 1)
+    with pytest.raises(TypeError, match="real numbers, got bool"):
+        index.rerank([[True, False]], found)
+    with pytest.raises(TypeError, match="real numbers, got complex"):
+        index.rerank([[1j, 0]], found)
+    with pytest.raises(ValueError, match=r"shape \(q, 2\), got \(1, 3\)"):
+        index.rerank([[1.0, 2.0, 3.0]], found)
+    with pytest.raises(ValueError, match=r"shape \(q, 2\), got \(2,\)"):
+        index.rerank([1.0, 2.0], found)
+    with pytest.raises(ValueError, match="same queries, got 2 and 1"):
+        index.rerank([[1.0, 2.0]] * 2, found)
+    with pytest.raises(TypeError, match="must be Neighbors, got RadiusNeighbors"):
+        index.rerank([[1.0, 2.0]], index.search_radius([[1]], 1))
+    with pytest.raises(KeyError, match="neighbors holds ids that are not in the index: 5"):
+        index.rerank([[1.0, 2.0]], Neighbors(np.array([[5]]), np.array([[0]])))
+
+
+@pytest.mark.parametrize("k", [0, -1, 2**31, 2**80])
+def test_a_k_out_of_range_is_refused(k):
+    with pytest.raises(ValueError, match=f"k must be from 1 to 2147483647, got {k}"):
+        HammingIndex(8).search([[1]], k)
+
+
+@pytest.mark.parametrize("radius", [-1, 9])
+def test_a_radius_out_of_range_is_refused(radius):
+    with pytest.raises(ValueError, match=f"radius must be from 0 to 8, got {radius}"):
+        HammingIndex(8).search_radius([[1]], radius)
+
+
+@pytest.mark.parametrize("number", [1.0, "1", None, True, np.float32(1)])
+def test_a_number_that_is_not_an_integer_is_refused(number):
+    index = HammingIndex(8)
+    with pytest.raises(TypeError, match="k must be an integer, got"):
+        index.search([[1]], number)
+    with pytest.raises(TypeError, match="radius must be an integer, got"):
+        index.search_radius([[1]], number)
+    with pytest.raises(TypeError, match="n_bits must be an integer, got"):
+        HammingIndex(number)
+
+
+def test_queries_of_another_kind_are_refused():
+    index = HammingIndex(12)
+    for search in (index.search, index.search_radius):
+        with pytest.raises(TypeError, match="must be uint8, got int64"):
+            search(np.zeros((1, 2), np.int64), 1)
+        with pytest.raises(ValueError, match="take 2 bytes, got 3"):
+            search(np.zeros((1, 3), np.uint8), 1)
+        with pytest.raises(ValueError, match="shape"):
+            search(np.zeros(2, np.uint8), 1)
+        with pytest.raises(ValueError, match="0 in the last 4 bits"):
+            search(np.full((1, 2), 255, np.uint8), 1)
+
+
+def test_a_mask_that_does_not_fit_is_refused():
+    index = HammingIndex(8)
+    index.add([[1], [2]], ids=[3, 4])
+    for search in (index.search, index.search_radius):
+        with pytest.raises(ValueError, match=r"each of the 2 items, got the shape \(3,\)"):
+            search([[1]], 1, mask=[True, False, True])
+        with pytest.raises(ValueError, match=r"each of the 2 items, got the shape \(1, 2\)"):
+            search([[1]], 1, mask=[[True, False]])
+        with pytest.raises(KeyError, match="mask holds ids that are not in the index: -1, 7"):
+            search([[1]], 1, mask=[7, 3, -1])
+        with pytest.raises(TypeError, match=r"mask must be integers.*got float64"):
+            search([[1]], 1, mask=[0.0, 1.0])
+        with pytest.raises(ValueError, match="mask must be flat"):
+            search([[1]], 1, mask=[[3]])
+
+
+def assert_same(found, expected):
+    for name, array in vars(expected).items():
+        np.testing.assert_array_equal(getattr(found, name), array)
