@@ -1,0 +1,8 @@
+"""Data sets: items, labels and splits, from named sets and from your own files."""
+
+from hashlearn.data.catalog import DatasetInfo, datasets
+from hashlearn.data.dataset import Dataset
+from hashlearn.data.loading import load_dataset
+from hashlearn.data.splits import Split, SplitRecipe
+
+__all__ = ["Dataset", "DatasetInfo", "Split", "SplitRecipe", "datasets", "load_dataset"]

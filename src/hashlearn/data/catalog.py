@@ -1,0 +1,151 @@
+"""The named data sets."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hashlearn.data import cifar10, digits, embeddings, mnist
+from hashlearn.data.dataset import Dataset
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """Describe a named data set.
+
+    Parameters
+    ----------
+    name : str
+        What `load_dataset` calls it.
+    description : str
+        What it holds, in a line.
+    n_samples : int
+        Number of items.
+    shape : tuple of int
+        Shape of an item: ``(d,)`` or ``(height, width[, channels])``.
+    n_classes : int
+        Number of classes.
+    licence : str
+        Terms of use.
+    source : str
+        Where the files come from.
+    is_local : bool
+        Whether it can be loaded without a download.
+    """
+
+    name: str
+    description: str
+    n_samples: int
+    shape: tuple[int, ...]
+    n_classes: int
+    licence: str
+    source: str
+    is_local: bool
+
+
+@dataclass(frozen=True)
+class _Entry:
+    description: str
+    n_samples: int
+    shape: tuple[int, ...]
+    n_classes: int
+    licence: str
+    source: str
+    is_local: Callable[[], bool]
+    load: Callable[[bool], Dataset]
+
+
+_CATALOG = {
+    "digits": _Entry(
+        "scanned handwritten digits, grey 8 × 8, no published split",
+        1_797, (8, 8), 10, "CC BY 4.0", "in scikit-learn",
+        lambda: True,
+        lambda _: digits.load_digits(),
+    ),
+    "mnist": _Entry(
+        "handwritten digits, grey 28 × 28; 60,000 train, 10,000 test",
+        70_000, (28, 28), 10, "CC BY-SA 3.0, as usually given", mnist.MNIST.url,
+        lambda: mnist.is_local(mnist.MNIST),
+        lambda download: mnist.load_idx_source(mnist.MNIST, download=download),
+    ),
+    "fashion-mnist": _Entry(
+        "pictures of clothes, grey 28 × 28; 60,000 train, 10,000 test",
+        70_000, (28, 28), 10, "MIT", mnist.FASHION_MNIST.url,
+        lambda: mnist.is_local(mnist.FASHION_MNIST),
+        lambda download: mnist.load_idx_source(mnist.FASHION_MNIST, download=download),
+    ),
+    "cifar10": _Entry(
+        "photographs, colour 32 × 32; 50,000 train, 10,000 test",
+        60_000, (32, 32, 3), 10, "none stated; research use, cite", cifar10.ARCHIVE.url,
+        cifar10.is_local,
+        lambda download: cifar10.load_cifar10(download=download),
+    ),
+    "cifar10_mobilenetv2": _Entry(
+        "CIFAR-10 as network features, 256 principal directions; 50,000 train, 10,000 test",
+        60_000, (256,), 10, "as cifar10", "a file to be put in place; labels from cifar10",
+        embeddings.cifar10_features_are_local,
+        lambda download: embeddings.load_cifar10_features(download=download),
+    ),
+    "newsgroups20_minilm": _Entry(
+        "20 Newsgroups as sentence embeddings of unit length; 11,314 train, 7,532 test",
+        18_846, (384,), 20, "none stated; research use", "a file to be put in place",
+        embeddings.newsgroups_are_local,
+        lambda _: embeddings.load_newsgroups(),
+    ),
+}  # fmt: skip
+
+NAMES = tuple(_CATALOG)
+"""Names of the named data sets."""
+
+
+def datasets() -> tuple[DatasetInfo, ...]:
+    """List the named data sets.
+
+    Returns
+    -------
+    tuple of DatasetInfo
+        One row each.
+
+    Raises
+    ------
+    FileNotFoundError
+        If ``HASHLEARN_DATA`` names something that is not a folder.
+
+    Examples
+    --------
+    >>> datasets()[0].name
+    'digits'
+    """
+    rows = []
+    for name, entry in _CATALOG.items():
+        fields = {**vars(entry), "name": name, "is_local": entry.is_local()}
+        del fields["load"]
+        rows.append(DatasetInfo(**fields))
+    return tuple(rows)
+
+
+def load_named(name: str, *, download: bool = True) -> Dataset:
+    """Load a named data set.
+
+    Parameters
+    ----------
+    name : str
+        One of `NAMES`.
+    download : bool, default=True
+        Whether what is not here may be downloaded.
+
+    Returns
+    -------
+    Dataset
+        The data set.
+
+    Raises
+    ------
+    FileNotFoundError
+        If its files are not here, and may not or cannot be downloaded.
+    ConnectionError
+        If a download fails.
+    ValueError
+        If the name is unknown, or a file is damaged.
+    """
+    if name not in _CATALOG:
+        raise ValueError(f"unknown data set {name!r}; there are {', '.join(NAMES)}")
+    return _CATALOG[name].load(download)

@@ -1,0 +1,152 @@
+"""One function that loads the named data sets and your own."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from hashlearn.data import images, parquet
+from hashlearn.data.arrays import load_npy, load_npz
+from hashlearn.data.catalog import NAMES, load_named
+from hashlearn.data.dataset import Dataset
+from hashlearn.data.images import Mode
+from hashlearn.data.locations import files_in
+
+_PARQUET_OPTIONS = ("column", "label_column", "name_column")
+_IMAGE_OPTIONS = ("image_size", "mode")
+_ALLOWED = (
+    f"named data sets are {', '.join(NAMES)}; paths lead to a file ending in .npy, .npz or "
+    ".parquet, or to a folder of images or of .parquet files"
+)
+
+
+def load_dataset(
+    name_or_path: str | os.PathLike[str],
+    *,
+    download: bool = True,
+    column: str | None = None,
+    label_column: str | None = None,
+    name_column: str | None = None,
+    image_size: tuple[int, int] | None = None,
+    mode: Mode = "rgb",
+) -> Dataset:
+    """Load a named data set, or your own from a file or folder.
+
+    Parameters
+    ----------
+    name_or_path : str or path-like
+        Name of one of `datasets`, or path of an ``.npy``, ``.npz`` or ``.parquet`` file, a folder
+        of Parquet files, or a folder of images. A string that is a name means the named data set:
+        write ``"./mnist"`` for a folder of that name.
+    download : bool, default=True
+        Whether a named data set that is not here may be downloaded to the user's cache.
+    column : str, default=None
+        Parquet only: column of lists of numbers. None takes all columns of numbers but the
+        following two.
+    label_column : str, default=None
+        Parquet only: column of labels.
+    name_column : str, default=None
+        Parquet only: column of item names.
+    image_size : tuple of int (height, width), default=None
+        Images only: size to bring every image to. None keeps their size, which must be the same.
+    mode : {"rgb", "grey"}, default="rgb"
+        Images only: three channels, or none.
+
+    Returns
+    -------
+    Dataset
+        The data set.
+
+    Warns
+    -----
+    UserWarning
+        For each image that cannot be read; it is left out.
+
+    Raises
+    ------
+    TypeError
+        If `name_or_path` is not a string or path, or `image_size` is not two integers.
+    FileNotFoundError
+        If there is nothing at the path, or the files of a named data set are not here, and may not
+        or cannot be downloaded.
+    ConnectionError
+        If a download fails.
+    PermissionError
+        If a download cannot be written to the user's cache.
+    ImportError
+        If reading Parquet needs pyarrow and it is not installed.
+    ValueError
+        If the name or extension is unknown, an option does not belong to what is loaded, or the
+        data are damaged or not what `Dataset` takes: NaN, nulls, lists of different lengths, no
+        rows, a number of labels that is not that of the items.
+
+    Notes
+    -----
+    The files of a named data set are looked for in its sub-folder of the folder that the
+    environment variable ``HASHLEARN_DATA`` names, then in the user's cache. Those in the former
+    need not be the published bytes; downloads are compared with the published checksum. Nothing is
+    ever unpickled.
+
+    Examples
+    --------
+    >>> load_dataset("digits")
+    Dataset('digits', X (1797, 8, 8) uint8, y (1797,) int64)
+    """
+    if not isinstance(name_or_path, str | os.PathLike):
+        raise TypeError(f"name_or_path must be a string or a path, got {name_or_path!r}")
+    if not os.fspath(name_or_path):  # pathlib would take it for the working directory
+        raise ValueError(f"name_or_path is empty; {_ALLOWED}")
+    given = {
+        name: value
+        for name, value in (
+            ("column", column),
+            ("label_column", label_column),
+            ("name_column", name_column),
+            ("image_size", image_size),
+            ("mode", None if mode == "rgb" else mode),
+        )
+        if value is not None
+    }
+    if isinstance(name_or_path, str) and name_or_path in NAMES:
+        _refuse(given, (), f"the named data set {name_or_path}")
+        return load_named(name_or_path, download=download)
+    return _load_path(Path(name_or_path), given)
+
+
+def _load_path(path: Path, options: dict[str, Any]) -> Dataset:
+    if not path.exists():
+        if path.suffix or len(path.parts) > 1:
+            raise FileNotFoundError(f"there is no file or folder {path}; {_ALLOWED}")
+        raise ValueError(f"{str(path)!r} is no named data set, file or folder; {_ALLOWED}")
+    if path.is_dir():
+        return _load_folder(path, options)
+    suffix = path.suffix.lower()
+    if suffix == parquet.SUFFIX:
+        _refuse(options, _PARQUET_OPTIONS, "a Parquet file")
+        return parquet.load_parquet(path, **options)
+    if suffix in (".npy", ".npz"):
+        _refuse(options, (), f"an {suffix} file")
+        return load_npy(path) if suffix == ".npy" else load_npz(path)
+    raise ValueError(f"{path} has the unknown extension {path.suffix!r}; {_ALLOWED}")
+
+
+def _load_folder(folder: Path, options: dict[str, Any]) -> Dataset:
+    files = files_in(folder, (*images.SUFFIXES, parquet.SUFFIX))
+    found = {file.suffix.lower() for file in files}
+    has_parquet, has_images = parquet.SUFFIX in found, bool(found - {parquet.SUFFIX})
+    if has_parquet and has_images:
+        raise ValueError(f"{folder} holds both images and Parquet files; give a folder of one kind")
+    if has_parquet:
+        _refuse(options, _PARQUET_OPTIONS, "a folder of Parquet files")
+        return parquet.load_parquet(folder, **options)
+    if has_images:
+        _refuse(options, _IMAGE_OPTIONS, "a folder of images")
+        return images.load_images(folder, **options)
+    allowed = ", ".join((*images.SUFFIXES, parquet.SUFFIX))
+    raise ValueError(f"{folder} holds no images or Parquet files; extensions read: {allowed}")
+
+
+def _refuse(options: dict[str, Any], allowed: tuple[str, ...], what: str) -> None:
+    """Refuse options that would have no effect."""
+    if wrong := [name for name in options if name not in allowed]:
+        takes = f"it takes {', '.join(allowed)}" if allowed else "it takes none of them"
+        raise ValueError(f"{' and '.join(wrong)} cannot be given with {what}; {takes}")

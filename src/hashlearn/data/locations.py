@@ -1,0 +1,160 @@
+"""Where files are looked for, and how errors name them."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+VARIABLE = "HASHLEARN_DATA"
+"""Environment variable that names a folder of data sets, one sub-folder each."""
+
+
+def cache_folder() -> Path:
+    """Name the folder that downloads go to.
+
+    Returns
+    -------
+    pathlib.Path
+        The user's cache folder for the library; it need not exist.
+    """
+    import pooch
+
+    return Path(pooch.os_cache("hashlearn"))
+
+
+def search_folders(folder: str) -> list[Path]:
+    """List the folders in which a data set is looked for, in order.
+
+    Parameters
+    ----------
+    folder : str
+        Sub-folder of the data set, such as ``"mnist"``.
+
+    Returns
+    -------
+    list of pathlib.Path
+        The sub-folder of the folder that the environment variable ``HASHLEARN_DATA`` names, if it
+        is set, and that of the user's cache.
+
+    Raises
+    ------
+    FileNotFoundError
+        If ``HASHLEARN_DATA`` names something that is not a folder.
+    """
+    roots = [cache_folder()]
+    if given := os.environ.get(VARIABLE):
+        root = Path(given).expanduser()
+        if not root.is_dir():
+            raise FileNotFoundError(f"the environment variable {VARIABLE} names no folder: {given}")
+        roots.insert(0, root)
+    return [root / folder for root in roots]
+
+
+def find_file(folder: str, *names: str) -> Path | None:
+    """Find the first file there is.
+
+    Parameters
+    ----------
+    folder : str
+        Sub-folder of the data set.
+    *names : str
+        Names that the file may have, in order of preference.
+
+    Returns
+    -------
+    pathlib.Path or None
+        The file, from the first folder that has it under any of the names.
+
+    Raises
+    ------
+    FileNotFoundError
+        If ``HASHLEARN_DATA`` names something that is not a folder.
+    """
+    places = (place / name for place in search_folders(folder) for name in names)
+    return next((place for place in places if place.is_file()), None)
+
+
+def not_found(folder: str, names: str, remedy: str) -> FileNotFoundError:
+    """Word the error for files that are nowhere.
+
+    Parameters
+    ----------
+    folder : str
+        Sub-folder of the data set.
+    names : str
+        The files that were looked for.
+    remedy : str
+        How to get them.
+
+    Returns
+    -------
+    FileNotFoundError
+        An error that says where they were looked for and how to get them.
+
+    Raises
+    ------
+    FileNotFoundError
+        If ``HASHLEARN_DATA`` names something that is not a folder.
+    """
+    looked = " nor in ".join(map(str, search_folders(folder)))
+    unset = "" if os.environ.get(VARIABLE) else f" ({VARIABLE} is not set)"
+    return FileNotFoundError(f"there is no {names} in {looked}{unset}; {remedy}")
+
+
+def files_in(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    """List the files of a folder that have one of some extensions.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Folder to look in.
+    suffixes : tuple of str
+        Extensions in lower case, each with its dot; a file's may be in upper case.
+
+    Returns
+    -------
+    list of pathlib.Path
+        Files of the folder and of its sub-folders, in the order of their paths, which is the same
+        on every machine. Hidden files and folders are left out.
+    """
+    found = [
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in suffixes
+        and path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    ]
+    # paths themselves compare without regard to case on Windows
+    return sorted(found, key=lambda path: path.relative_to(folder).parts)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Put the name of a file in front of what a `ValueError` in the block says.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file that the block is about.
+
+    Yields
+    ------
+    None
+        Nothing.
+
+    Raises
+    ------
+    ValueError
+        If the block raises one.
+
+    Examples
+    --------
+    >>> with naming(Path("a.npy")):
+    ...     raise ValueError("X is empty")
+    Traceback (most recent call last):
+    ValueError: a.npy: X is empty
+    """
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
