@@ -1,0 +1,43 @@
+"""Station 7: what the codes are worth, under a protocol that names everything that moves a number.
+
+The functions here see results and ground truth only, so they judge the output of any program.
+"""
+
+from hashlearn.evaluation.evaluate import Scores, evaluate
+from hashlearn.evaluation.ground_truth import (
+    GroundTruth,
+    LabelTruth,
+    NeighborTruth,
+    euclidean_neighbors,
+)
+from hashlearn.evaluation.metrics import (
+    average_precision,
+    mean_over_queries,
+    pooled_pr_area,
+    pooled_pr_curve,
+    precision_at,
+    precision_within,
+    recall_at,
+    recall_within,
+)
+from hashlearn.evaluation.protocol import Protocol, get_protocol, protocols
+
+__all__ = [
+    "GroundTruth",
+    "LabelTruth",
+    "NeighborTruth",
+    "Protocol",
+    "Scores",
+    "average_precision",
+    "euclidean_neighbors",
+    "evaluate",
+    "get_protocol",
+    "mean_over_queries",
+    "pooled_pr_area",
+    "pooled_pr_curve",
+    "precision_at",
+    "precision_within",
+    "protocols",
+    "recall_at",
+    "recall_within",
+]
