@@ -1,0 +1,115 @@
+"""Station 3: the methods. A table of names; a class is imported when it is asked for."""
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from hashlearn.hashers.base import Hasher
+
+__all__ = ["Method", "get_method", "methods"]
+
+
+@dataclass(frozen=True)
+class Method:
+    """Describe a method without importing it.
+
+    Parameters
+    ----------
+    name : str
+        Name in the table and of its file, lower case.
+    class_name : str
+        The literature's acronym.
+    family : {"shallow", "deep"}
+        Folder of its file; deep methods need the extra ``torch``.
+    supervision : {"none", "labels"}
+        What ``fit`` needs besides vectors.
+    summary : str
+        The idea in a few words.
+    reference : str
+        Author, year and venue.
+    """
+
+    name: str
+    class_name: str
+    family: Literal["shallow", "deep"]
+    supervision: Literal["none", "labels"]
+    summary: str
+    reference: str
+
+    @property
+    def module(self) -> str:
+        """Name of the module that holds the class."""
+        return f"hashlearn.hashers.{self.family}.{self.name}"
+
+
+_METHODS = {
+    method.name: method
+    for method in (
+        Method("lsh", "LSH", "shallow", "none", "random hyperplanes", "Charikar 2002, STOC"),
+        Method(
+            "itq", "ITQ", "shallow", "none", "rotated principal components",
+            "Gong and Lazebnik 2011, CVPR",
+        ),
+        Method(
+            "sigah", "SiGAH", "deep", "none", "sparse generator against an energy discriminator",
+            "Liu et al. 2023, arXiv 2306.06928",
+        ),
+    )
+}  # fmt: skip
+
+
+def methods() -> tuple[Method, ...]:
+    """List all methods.
+
+    Returns
+    -------
+    tuple of Method
+        The table.
+
+    Examples
+    --------
+    >>> [method.class_name for method in methods()][:2]
+    ['LSH', 'ITQ']
+    """
+    return tuple(_METHODS.values())
+
+
+def get_method(name: str) -> "type[Hasher]":
+    """Import a method's class by its name.
+
+    Parameters
+    ----------
+    name : str
+        Name in the table, in any case.
+
+    Returns
+    -------
+    type
+        The class, a subclass of :class:`~hashlearn.hashers.base.Hasher`.
+
+    Raises
+    ------
+    ValueError
+        If there is no such method.
+    ImportError
+        If the method needs an extra that is not installed; the message says how to install it.
+
+    Examples
+    --------
+    >>> get_method("itq")(n_bits=16)
+    ITQ(n_bits=16)
+    """
+    method = _METHODS.get(name.lower())
+    if method is None:
+        raise ValueError(f"unknown method {name!r}; there are: {', '.join(_METHODS)}")
+    try:
+        module = import_module(method.module)
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise ImportError(
+            f"{method.class_name} needs PyTorch: pip install 'hashlearn[torch]'"
+        ) from error
+    hasher: type[Hasher] = getattr(module, method.class_name)
+    return hasher

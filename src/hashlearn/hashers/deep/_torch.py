@@ -1,0 +1,45 @@
+"""What every PyTorch method needs and no paper is about: device, seeds, batches, progress."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import Progress
+
+
+def find_device(device: str) -> torch.device:
+    """Turn ``"auto"``, ``"cpu"``, ``"cuda"``, ... into a device that this machine has."""
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        found = torch.device(device)
+        torch.empty(0, device=found)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"device {device!r} cannot be used here: {error}") from error
+    return found
+
+
+@contextmanager
+def seeded(rng: np.random.RandomState, device: torch.device) -> Iterator[None]:
+    """Seed PyTorch from `rng` inside the block, and leave its global state as it was."""
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(int(rng.randint(2**31 - 1)))
+        yield
+
+
+def batches(n_samples: int, batch_size: int, device: torch.device) -> Iterator[torch.Tensor]:
+    """Draw one epoch of shuffled batches of row numbers; a last batch of one row is left out."""
+    for rows in torch.split(torch.randperm(n_samples).to(device), batch_size):
+        if len(rows) > 1:
+            yield rows
+
+
+def progress(n_epochs: int, description: str) -> Iterator[int]:
+    """Count epochs under a progress bar on standard error; silent when that is no terminal."""
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
+        yield from bar.track(range(n_epochs), description=description)

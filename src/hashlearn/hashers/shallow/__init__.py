@@ -1,0 +1,1 @@
+"""Methods in NumPy and SciPy, one file a paper."""
