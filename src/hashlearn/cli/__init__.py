@@ -1,0 +1,46 @@
+"""The command line: from files to ranked neighbours and scores without writing Python.
+
+Data go to standard output, messages and progress bars to standard error. Bad input ends with exit
+code 2 and one line that says what was wrong.
+"""
+
+import sys
+import warnings
+from typing import Any
+
+import typer
+
+from hashlearn.cli.road import encode, fit, index, search
+from hashlearn.cli.scores import demo, evaluate
+from hashlearn.cli.show import message
+from hashlearn.cli.tables import datasets, methods
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="hashlearn",
+    help="Learn short binary codes, search them exactly, measure what they are worth.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+for command in (demo, datasets, methods, fit, encode, index, search, evaluate):
+    app.command()(command)
+
+
+def main() -> None:
+    """Run the command line; turn bad input into exit code 2 and one line."""
+    warnings.showwarning = _show_warning  # type: ignore[assignment]  # only the first argument counts
+    try:
+        app()
+    except (ValueError, TypeError, OSError, ImportError) as error:
+        message(f"Error: {error}", style="bold red")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        message("interrupted")
+        sys.exit(130)
+
+
+def _show_warning(warning: Warning | str, *_: Any, **__: Any) -> None:
+    """Show what a warning says to a person, without the place in the code."""
+    message(f"Warning: {warning}", style="yellow")

@@ -1,0 +1,145 @@
+"""Options that several commands share, and what turns their text into values."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+Data = Annotated[
+    str,
+    typer.Argument(
+        help="A data set by name (see `hashlearn datasets`), a .npy, .npz or .parquet file, an "
+        "image, or a folder of images.",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs, not a table.")]
+Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+Column = Annotated[
+    str | None, typer.Option(help="Parquet: column of vectors. Default: all numeric columns.")
+]
+NameColumn = Annotated[
+    str | None, typer.Option(help="Parquet: column that names the rows in results.")
+]
+LabelColumn = Annotated[str | None, typer.Option(help="Parquet: column of labels.")]
+ImageSize = Annotated[
+    str | None, typer.Option(help="Images: height and width to bring them to, as 64x64.")
+]
+Grey = Annotated[bool, typer.Option("--grey", help="Images: read them as grey.")]
+Features = Annotated[
+    str | None,
+    typer.Option(
+        help="What makes vectors of the items: pixels, standardize, l2, none, or several joined by "
+        "commas. Default: pixels for images, none for vectors.",
+    ),
+]
+Parameters = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Argument of the method, as name=value. May be given again."),
+]
+Methods = Annotated[str, typer.Option(help="Methods, joined by commas.")]
+
+
+def image_size(text: str | None) -> tuple[int, int] | None:
+    """Read a size of images.
+
+    Parameters
+    ----------
+    text : str or None
+        Height and width, as ``"64x64"``.
+
+    Returns
+    -------
+    tuple of int or None
+        Height and width.
+
+    Raises
+    ------
+    ValueError
+        If the text is anything else.
+    """
+    if text is None:
+        return None
+    height, cross, width = text.partition("x")
+    if not (cross and height.isdecimal() and width.isdecimal() and int(height) and int(width)):
+        raise ValueError(f"--image-size must be as 64x64 (height x width), got {text!r}")
+    return int(height), int(width)
+
+
+def names_in(text: str) -> list[str]:
+    """Read a list joined by commas.
+
+    Parameters
+    ----------
+    text : str
+        As ``"lsh,itq"``.
+
+    Returns
+    -------
+    list of str
+        The names.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise ValueError("an empty list was given; join several values by commas")
+    return names
+
+
+def integers_in(text: str, option: str) -> list[int]:
+    """Read a list of whole numbers joined by commas.
+
+    Parameters
+    ----------
+    text : str
+        As ``"32,64"``.
+    option : str
+        Name of the option, for the error.
+
+    Returns
+    -------
+    list of int
+        The numbers.
+
+    Raises
+    ------
+    ValueError
+        If one is no whole number, or there is none.
+    """
+    try:
+        return [int(name) for name in names_in(text)]
+    except ValueError:
+        raise ValueError(f"{option} takes whole numbers joined by commas, got {text!r}") from None
+
+
+def settings_in(pairs: list[str] | None) -> dict[str, Any]:
+    """Read arguments of a method.
+
+    Parameters
+    ----------
+    pairs : list of str or None
+        As ``"n_iter=100"``. Values are JSON where they can be and text otherwise.
+
+    Returns
+    -------
+    dict of str to object
+        The arguments.
+
+    Raises
+    ------
+    ValueError
+        If a pair is not of that form.
+    """
+    settings = {}
+    for pair in pairs or []:
+        name, equals, value = pair.partition("=")
+        if not equals or not name.isidentifier():
+            raise ValueError(f"--set takes name=value, got {pair!r}")
+        try:
+            settings[name] = json.loads(value)
+        except json.JSONDecodeError:
+            settings[name] = value
+    return settings

@@ -1,0 +1,186 @@
+"""From data to scores: demo and evaluate."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from hashlearn.cli.options import (
+    AsJson,
+    Column,
+    Features,
+    Grey,
+    ImageSize,
+    LabelColumn,
+    Methods,
+    Parameters,
+    Seed,
+    integers_in,
+    names_in,
+    settings_in,
+)
+from hashlearn.cli.options import Data as DataArgument
+from hashlearn.cli.show import message, print_json, print_table
+
+_COLUMNS = ["method", "bits", "mAP", "pooled area", "P@100", "bytes", "fit"]
+
+
+def demo(
+    data: Annotated[str, typer.Option(help="digits (bundled), mnist, or other images.")] = "digits",
+    bits: Annotated[int, typer.Option(help="Length of the codes.")] = 32,
+    methods: Methods = "lsh,itq,sigah",
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for the picture and the rows.")
+    ] = Path("demo"),
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Fit, encode, index, search and score three methods; print a table and draw a picture.
+
+    Example: `hashlearn demo --data mnist`
+    """  # numpydoc ignore=PR01
+    from hashlearn.benchmark import default_recipe, rescore, run_methods
+    from hashlearn.data import load_dataset
+    from hashlearn.demo import draw_neighbors
+    from hashlearn.evaluation import Protocol
+
+    dataset = load_dataset(data)
+    if dataset.X.ndim < 3 or dataset.y is None:
+        raise ValueError(f"the demo draws labelled images; {data} has none")
+    recipe = default_recipe(dataset, seed)
+    n_neighbors = max(1, len(dataset.split(recipe).database) // 60)  # 1,000 of MNIST's 60,000
+    protocol = Protocol(truth="euclidean", n_neighbors=n_neighbors)
+    output.mkdir(parents=True, exist_ok=True)
+    runs = []
+    for run in run_methods(
+        dataset, names_in(methods), [bits], protocol=protocol, recipe=recipe, seeds=[seed]
+    ):
+        message(f"{run.row['method']}: fitted in {run.row['fit_seconds']:.1f} s", style="dim")
+        runs.append(run)
+    rows = [run.row for run in runs]
+    by_label = [rescore(run, dataset, Protocol(truth="labels")) for run in runs]
+    picture = output / f"{dataset.name}-{bits}-bits.png"
+    draw_neighbors(dataset, runs, picture)
+    append_rows(rows, output / "rows.jsonl")
+    if as_json:
+        print_json(rows)
+        return
+    print_table(
+        [*_COLUMNS, "mAP by label"],
+        [
+            [*_cells(row), scores.mean_average_precision]
+            for row, scores in zip(rows, by_label, strict=True)
+        ],
+        title=f"{dataset.name}: {rows[0]['scores']['n_queries']:,} queries, "
+        f"{rows[0]['n_database']:,} items, {n_neighbors:,} true neighbours by Euclidean distance",
+    )
+    message(f"picture: {picture}\nrows with their protocol: {output / 'rows.jsonl'}")
+
+
+def evaluate(
+    data: DataArgument,
+    methods: Methods = "lsh,itq",
+    bits: Annotated[str, typer.Option(help="Code lengths, joined by commas.")] = "32,64",
+    protocol: Annotated[
+        str | None,
+        typer.Option(
+            help="sigah-mnist, cifar10-1k, cifar10-10k-at-1000 or labels. Default: labels if there "
+            "are any, otherwise Euclidean neighbours.",
+        ),
+    ] = None,
+    neighbors: Annotated[
+        int | None, typer.Option(help="Call this many Euclidean neighbours of a query relevant.")
+    ] = None,
+    queries: Annotated[int | None, typer.Option(help="Number of queries to draw.")] = None,
+    queries_from: Annotated[
+        Literal["test", "train", "all"] | None,
+        typer.Option(help="Where to draw queries: test part, training part (to choose on), all."),
+    ] = None,
+    seeds: Annotated[str, typer.Option(help="Seeds of the methods, joined by commas.")] = "0",
+    split_seed: Annotated[int, typer.Option(help="Seed of the draw of queries.")] = 0,
+    features: Features = None,
+    parameters: Parameters = None,
+    column: Column = None,
+    label_column: LabelColumn = None,
+    image_size: ImageSize = None,
+    grey: Grey = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Append the rows to this .jsonl file.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fit methods on a data set and score their codes on queries held out of it.
+
+    Example: `hashlearn evaluate mnist --methods lsh,itq,sigah --protocol sigah-mnist`
+    """  # numpydoc ignore=PR01
+    from hashlearn.benchmark import default_recipe, run_methods
+    from hashlearn.cli.files import check_output, load_items
+    from hashlearn.evaluation import get_protocol
+
+    if output is not None:
+        check_output(output)
+    jobs: dict[str, Any] = {
+        "methods": names_in(methods),
+        "bits": integers_in(bits, "--bits"),
+        "seeds": integers_in(seeds, "--seeds"),
+        "parameters": settings_in(parameters),
+        "features": features,
+    }
+    named = None if protocol is None else get_protocol(protocol)
+    dataset = load_items(data, size=image_size, grey=grey, column=column, label_column=label_column)
+    judged = named or get_protocol("labels" if dataset.y is not None else "euclidean-100")
+    if neighbors is not None:
+        judged = replace(judged, truth="euclidean", n_neighbors=neighbors)
+    recipe = default_recipe(dataset, split_seed, protocol)
+    if queries_from is not None:
+        recipe = replace(recipe, queries_from=queries_from)
+    if queries is not None:
+        recipe = replace(recipe, n_queries=queries)
+    rows = []
+    try:
+        for run in run_methods(dataset, protocol=judged, recipe=recipe, **jobs):
+            row = run.row
+            message(
+                f"{row['method']}, {row['n_bits']} bits, seed {row['seed']}: "
+                f"{judged.metric} {run.scores.headline:.4f}, fitted in {row['fit_seconds']:.1f} s",
+                style="dim",
+            )
+            rows.append(row)
+            if output is not None:
+                append_rows([row], output)
+    finally:  # what is done is shown, also when a later method fails
+        if as_json:
+            print_json(rows)
+        elif rows:
+            title = f"{rows[0]['scores']['n_queries']:,} queries, {rows[0]['n_database']:,} items"
+            print_table(_COLUMNS, [_cells(row) for row in rows], f"{dataset.name}: {title}")
+    message(f"protocol: {judged}\nsplit: {recipe}")
+
+
+def append_rows(rows: list[dict[str, Any]], path: Path) -> None:
+    """Append rows to a file of JSON lines.
+
+    Parameters
+    ----------
+    rows : list of dict
+        One object a line.
+    path : Path
+        File, made if it is not there.
+    """
+    with path.open("a", encoding="utf-8") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows)
+
+
+def _cells(row: dict[str, Any]) -> list[Any]:
+    scores = row["scores"]
+    return [
+        row["method"],
+        row["n_bits"],
+        scores["mean_average_precision"],
+        scores["pooled_pr_area"],
+        scores["precision_at_100"],
+        row["index_bytes"],
+        f"{row['fit_seconds']:.1f} s",
+    ]

@@ -1,0 +1,85 @@
+"""What commands print: tables and JSON on standard output, messages on standard error."""
+
+import json
+import sys
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+
+def message(text: str, style: str | None = None) -> None:
+    """Print a line for a person on standard error.
+
+    Parameters
+    ----------
+    text : str
+        The line, printed as it is.
+    style : str, optional
+        Rich's name of a style.
+    """
+    Console(stderr=True).print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+def print_json(values: Any) -> None:
+    """Print values for a program on standard output.
+
+    Parameters
+    ----------
+    values : object
+        What JSON can hold.
+    """
+    sys.stdout.write(json.dumps(values, indent=2, ensure_ascii=False) + "\n")
+
+
+def report(values: dict[str, Any], sentence: str, *, as_json: bool) -> None:
+    """Say what a command did, to a program or to a person.
+
+    Parameters
+    ----------
+    values : dict
+        The facts, for a program.
+    sentence : str
+        The same for a person.
+    as_json : bool
+        Who asks.
+    """
+    if as_json:
+        print_json(values)
+    else:
+        message(sentence)
+
+
+def print_table(columns: list[str], rows: list[list[Any]], title: str | None = None) -> None:
+    """Print a table on standard output; numbers are aligned to the right.
+
+    Parameters
+    ----------
+    columns : list of str
+        Heads.
+    rows : list of list
+        Cells; floats are shown with three digits.
+    title : str, optional
+        Line above the table.
+    """
+    table = Table(title=title, title_justify="left")
+    for number, column in enumerate(columns):
+        is_number = bool(rows) and all(isinstance(row[number], int | float) for row in rows)
+        table.add_column(
+            column,
+            justify="right" if is_number else "left",
+            overflow="fold",
+            no_wrap=is_number or number == 0,
+        )
+    for row in rows:
+        table.add_row(*map(_cell, row))
+    Console().print(table)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return escape(str(value))

@@ -1,0 +1,96 @@
+"""The demonstration's picture: queries, and what each method finds for them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from hashlearn.benchmark import Run
+from hashlearn.data import Dataset
+from hashlearn.hashers import methods
+from hashlearn.storage import replacing
+
+_RIGHT, _WRONG, _QUERY = "#1a7f37", "#cf222e", "#57606a"
+
+
+def draw_neighbors(
+    dataset: Dataset, runs: Sequence[Run], path: Path, *, n_queries: int = 10, k: int = 8
+) -> None:
+    """Draw queries of different classes, each beside its nearest codes under every method.
+
+    An item of the query's class has a green frame and a tick, another a red frame and a cross, so
+    that the picture reads without colours too. The number is the Hamming distance.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Labelled images.
+    runs : sequence of Run
+        One panel each.
+    path : Path
+        File for the picture, PNG.
+    n_queries : int, default=10
+        Rows: one query of each class in turn.
+    k : int, default=8
+        Nearest items a row.
+    """
+    rows = _one_of_each_class(dataset, runs[0], n_queries)
+    width, height = len(runs) * (k + 1.6), len(rows) + 1.3
+    figure = Figure(figsize=(0.62 * width, 0.72 * height), dpi=150, facecolor="white")
+    panels = figure.subfigures(1, len(runs), squeeze=False)[0]
+    titles = {method.name: method.class_name for method in methods()}
+    for panel, run in zip(panels, runs, strict=True):
+        share = _draw_panel(panel, dataset, run, rows, k)
+        name, n_bits = titles[run.row["method"]], run.row["n_bits"]
+        panel.suptitle(f"{name}, {n_bits} bits: {share:.0%} of these right", fontsize=11, y=0.985)
+    FigureCanvasAgg(figure)
+    with replacing(path) as temporary:
+        figure.savefig(temporary)
+
+
+def _draw_panel(panel: Figure, dataset: Dataset, run: Run, rows: list[int], k: int) -> float:
+    """Draw the rows of one method; give the share of items of the query's class."""
+    assert dataset.y is not None
+    found = run.index.search(run.query_codes[rows], k)
+    axes = panel.subplots(
+        len(rows), k + 2, squeeze=False,
+        gridspec_kw={
+            "width_ratios": [1, 0.15] + [1] * k, "wspace": 0.12, "hspace": 0.34,
+            "left": 0.02, "right": 0.98, "top": 0.925, "bottom": 0.02,
+        },
+    )  # fmt: skip
+    n_right = 0
+    for line, row, ids, distances in zip(axes, rows, found.ids, found.distances, strict=True):
+        query = run.split.queries[row]
+        for axis in line:
+            axis.axis("off")
+        _draw_image(line[0], dataset.X[query], _QUERY, "query")
+        for axis, id_, distance in zip(line[2:], ids, distances, strict=True):
+            if id_ < 0:
+                continue
+            item = run.split.database[id_]
+            is_right = bool(np.all(dataset.y[item] == dataset.y[query]))
+            n_right += is_right
+            mark = "✓" if is_right else "✗"
+            _draw_image(axis, dataset.X[item], _RIGHT if is_right else _WRONG, f"{distance} {mark}")
+    return n_right / max(1, int((found.ids >= 0).sum()))
+
+
+def _draw_image(axis, image, colour: str, title: str) -> None:  # type: ignore[no-untyped-def]
+    axis.axis("on")
+    axis.imshow(image, cmap="gray_r", interpolation="nearest")
+    axis.set(xticks=[], yticks=[])
+    axis.set_title(title, fontsize=6, pad=1.5, color=colour)
+    for spine in axis.spines.values():
+        spine.set(color=colour, linewidth=1.4)
+
+
+def _one_of_each_class(dataset: Dataset, run: Run, n: int) -> list[int]:
+    """Choose the first query of each class, then the second of each, and so on."""
+    assert dataset.y is not None
+    labels = dataset.y[run.split.queries]
+    keys = labels if labels.ndim == 1 else np.array([hash(row.tobytes()) for row in labels])
+    turns = np.array([(keys[:i] == key).sum() for i, key in enumerate(keys)])
+    return [int(row) for row in np.lexsort((keys, turns))[:n]]
