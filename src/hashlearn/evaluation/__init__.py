@@ -11,14 +11,10 @@ from hashlearn.evaluation.ground_truth import (
     euclidean_neighbors,
 )
 from hashlearn.evaluation.metrics import (
-    average_precision,
+    Rankings,
     mean_over_queries,
     pooled_pr_area,
     pooled_pr_curve,
-    precision_at,
-    precision_within,
-    recall_at,
-    recall_within,
 )
 from hashlearn.evaluation.protocol import Protocol, get_protocol, protocols
 
@@ -27,17 +23,13 @@ __all__ = [
     "LabelTruth",
     "NeighborTruth",
     "Protocol",
+    "Rankings",
     "Scores",
-    "average_precision",
     "euclidean_neighbors",
     "evaluate",
     "get_protocol",
     "mean_over_queries",
     "pooled_pr_area",
     "pooled_pr_curve",
-    "precision_at",
-    "precision_within",
     "protocols",
-    "recall_at",
-    "recall_within",
 ]

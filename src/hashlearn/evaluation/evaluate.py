@@ -150,28 +150,21 @@ def _score_block(
     absent = ids < 0
     relevant = np.take_along_axis(marks, np.where(absent, 0, ids), axis=1) & ~absent
     levels = np.where(absent, -1, distances)
-    total = marks.sum(axis=1)
-    average_precision = metrics.average_precision(
-        relevant,
-        levels,
-        total,
-        cutoff=protocol.cutoff,
-        denominator=protocol.denominator,
-        ties=protocol.ties,
-    )
-    groups = metrics.TieGroups(relevant, levels.astype(np.int64))
+    rankings = metrics.Rankings(relevant, levels, marks.sum(axis=1))
     scores = {
-        "total": total,
-        "average_precision": average_precision,
-        "precision_within": metrics.precision_within(relevant, levels, protocol.radius),
-        "recall_within": metrics.recall_within(relevant, levels, total, protocol.radius),
-        "retrieved": groups.retrieved.sum(axis=0),
-        "hits": groups.hits.sum(axis=0),
+        "total": rankings.n_relevant,
+        "average_precision": rankings.average_precision(
+            cutoff=protocol.cutoff, denominator=protocol.denominator, ties=protocol.ties
+        ),
+        "precision_within": rankings.precision_within(protocol.radius),
+        "recall_within": rankings.recall_within(protocol.radius),
+        "retrieved": rankings.by_distance.retrieved.sum(axis=0),
+        "hits": rankings.by_distance.hits.sum(axis=0),
     }
     for k in protocol.precision_at:
-        scores[f"precision_at_{k}"] = metrics.precision_at(relevant, levels, k, ties=protocol.ties)
+        scores[f"precision_at_{k}"] = rankings.precision_at(k, ties=protocol.ties)
     for k in protocol.recall_at:
-        scores[f"recall_at_{k}"] = metrics.recall_at(relevant, levels, total, k, ties=protocol.ties)
+        scores[f"recall_at_{k}"] = rankings.recall_at(k, ties=protocol.ties)
     return scores
 
 

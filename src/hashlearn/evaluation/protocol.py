@@ -33,7 +33,8 @@ class Protocol:
     cutoff : int, optional
         Ranks that count for average precision. All of them when None.
     denominator : {"all", "min", "hits"}, default="all"
-        What average precision is divided by; see :func:`~hashlearn.evaluation.average_precision`.
+        What average precision is divided by; see
+        :meth:`hashlearn.evaluation.Rankings.average_precision`.
     ties : {"expected", "stable"}, default="expected"
         Mean over all orders of items at the same distance, or the order (distance, id).
     empty : {"zero", "skip"}, default="zero"

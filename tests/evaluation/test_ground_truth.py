@@ -1,0 +1,101 @@
+import numpy as np
+import pytest
+
+from hashlearn.evaluation import LabelTruth, NeighborTruth, euclidean_neighbors
+from hashlearn.evaluation import ground_truth as ground_truth_module
+
+
+def loop_neighbors(queries, database, k):
+    lists = []
+    for query in queries:
+        pairs = sorted((sum((query - item) ** 2), number) for number, item in enumerate(database))
+        lists.append([number for _, number in pairs[:k]])
+    return np.array(lists)
+
+
+@pytest.mark.parametrize("block_entries", [1 << 24, 50])
+def test_euclidean_neighbors_are_those_of_brute_force_with_ties_by_number(
+    monkeypatch, block_entries
+):
+    monkeypatch.setattr(ground_truth_module, "_BLOCK_ENTRIES", block_entries)
+    rng = np.random.default_rng(0)
+    database = rng.integers(0, 3, size=(40, 3)).astype(float)  # many equal distances
+    queries = rng.integers(0, 3, size=(9, 3)).astype(float)
+    for k in (1, 7, 40):
+        np.testing.assert_array_equal(
+            euclidean_neighbors(queries, database, k), loop_neighbors(queries, database, k)
+        )
+
+
+def test_pixels_far_from_the_origin_keep_exact_distances():
+    rng = np.random.default_rng(1)
+    database = rng.integers(0, 256, size=(200, 784)).astype(np.uint8)
+    queries = rng.integers(0, 256, size=(5, 784)).astype(np.uint8)
+    expected = loop_neighbors(queries.astype(float), database.astype(float), 20)
+    np.testing.assert_array_equal(euclidean_neighbors(queries, database, 20), expected)
+
+
+def test_class_numbers_are_relevant_when_equal_and_never_when_unlabelled():
+    truth = LabelTruth([0, 1, -1], [1, 0, -1, 0])
+    expected = [
+        [False, True, False, True],
+        [True, False, False, False],
+        [False, False, False, False],
+    ]
+    np.testing.assert_array_equal(truth.relevant(0, 3), expected)
+    np.testing.assert_array_equal(truth.relevant(1, 2), expected[1:2])
+
+
+def test_one_shared_label_is_enough():
+    rng = np.random.default_rng(2)
+    queries, database = rng.integers(0, 2, size=(6, 4)), rng.integers(0, 2, size=(9, 4))
+    got = LabelTruth(queries, database).relevant(0, 6)
+    for i, j in np.ndindex(6, 9):
+        shared = any(a and b for a, b in zip(queries[i], database[j], strict=True))
+        assert got[i, j] == shared
+
+
+def test_lists_of_neighbors_become_marks_and_minus_one_is_no_item():
+    truth = NeighborTruth([[3, -1], [0, 1]], 4)
+    np.testing.assert_array_equal(
+        truth.relevant(0, 2), [[False, False, False, True], [True, True, False, False]]
+    )
+
+
+@pytest.mark.parametrize(
+    ("queries", "database", "message"),
+    [
+        ([1], [[1, 0]], "compared"),
+        ([[1, 0]], [[1, 0, 1]], "compared"),
+        ([], [1], "none empty"),
+        ([0.5], [1], "whole"),
+        ([[2, 0]], [[1, 0]], "only 0 and 1"),
+    ],
+)
+def test_labels_that_cannot_be_compared_are_refused(queries, database, message):
+    with pytest.raises(ValueError, match=message):
+        LabelTruth(queries, database)
+
+
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [([[0, 4]], "0 to 3"), ([[-2]], "0 to 3"), ([[1, 1]], "twice"), ([[0.5]], "whole")],
+)
+def test_lists_that_name_no_item_are_refused(ids, message):
+    with pytest.raises(ValueError, match=message):
+        NeighborTruth(ids, 4)
+
+
+@pytest.mark.parametrize(
+    ("queries", "database", "k", "message"),
+    [
+        ([[0.0]], [[0.0, 1.0]], 1, "shapes"),
+        ([[0.0]], [[0.0]], 2, "from 1 to 1"),
+        ([[0.0]], [[0.0]], 0, "from 1 to 1"),
+        ([[np.nan]], [[0.0]], 1, "NaN"),
+        ([[0.0]], [[np.inf]], 1, "NaN"),
+    ],
+)
+def test_vectors_that_have_no_neighbors_are_refused(queries, database, k, message):
+    with pytest.raises(ValueError, match=message):
+        euclidean_neighbors(queries, database, k)
