@@ -199,9 +199,10 @@ class SiGAH(LinearHasher):
         centred = X - self.mean_
         self.scale_ = float(np.sqrt(np.square(centred).sum(axis=1).mean())) or 1.0
         centred /= np.float32(self.scale_)
+        start = self._start(centred, rng)
         with seeded(rng, device):
+            encoder, generator, A, discriminator = self._build(start, centred, device)
             data = torch.from_numpy(centred).to(device)
-            encoder, generator, A, discriminator = self._build(centred, rng, device)
             self._train(data, encoder, generator, A, discriminator)
         W = encoder.weight.detach().cpu().numpy().astype(np.float64) / self.scale_
         self.weights_ = W.astype(np.float32)
@@ -210,19 +211,23 @@ class SiGAH(LinearHasher):
         self.generator_bias_ = generator.bias.detach().cpu().numpy()
         self.gaussian_ = A.cpu().numpy()
 
-    def _build(
-        self, X: FloatArray, rng: np.random.RandomState, device: torch.device
-    ) -> tuple[nn.Linear, nn.Linear, Tensor, nn.Sequential]:
-        """Make the encoder at its start, the generator, the Gaussian matrix, the discriminator."""
-        d = X.shape[1]
-        m = self.generator_width or 2 * d
-        width = self.discriminator_width or max(16, d // 4)
+    def _start(self, X: FloatArray, rng: np.random.RandomState) -> LinearHasher:
+        """Fit the method whose hash functions the encoder starts from."""
         try:
             start = get_method(self.init)(self.n_bits, random_state=rng).fit(X)
         except ValueError as error:
             raise ValueError(f"SiGAH cannot start from init={self.init!r}: {error}") from error
         if not isinstance(start, LinearHasher):
             raise ValueError(f"SiGAH starts from a linear method; init={self.init!r} is not linear")
+        return start
+
+    def _build(
+        self, start: LinearHasher, X: FloatArray, device: torch.device
+    ) -> tuple[nn.Linear, nn.Linear, Tensor, nn.Sequential]:
+        """Make the encoder at its start, the generator, the Gaussian matrix, the discriminator."""
+        d = X.shape[1]
+        m = self.generator_width or 2 * d
+        width = self.discriminator_width or max(16, d // 4)
         gain = 1 / (float(np.sqrt(np.square(start.project(X)).mean())) or 1.0)
         encoder, generator = nn.Linear(d, self.n_bits), nn.Linear(self.n_bits, m)
         with torch.no_grad():

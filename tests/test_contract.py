@@ -1,0 +1,226 @@
+"""Every promise of Hasher, over every method of the table."""
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.datasets import make_blobs
+from sklearn.exceptions import NotFittedError, SkipTestWarning
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import check_estimator
+
+from hashlearn.codes import pack_bits
+from hashlearn.evaluation import NeighborTruth, Protocol, euclidean_neighbors, evaluate
+from hashlearn.hashers import get_method, methods
+from hashlearn.hashers.base import LinearHasher
+from hashlearn.index import HammingIndex
+from hashlearn.models import load
+
+QUICK = {"sigah": {"n_epochs": 3, "batch_size": 64}}
+NAMES = [method.name for method in methods()]
+LINEAR = [name for name in NAMES if issubclass(get_method(name), LinearHasher)]
+
+every_method = pytest.mark.parametrize("name", NAMES)
+
+
+def make(name, n_bits=11, random_state=0):
+    return get_method(name)(n_bits, random_state=random_state, **QUICK.get(name, {}))
+
+
+@pytest.fixture(name="X", scope="module")
+def fixture_X():
+    X, _ = make_blobs(n_samples=700, n_features=16, centers=20, cluster_std=2.0, random_state=0)
+    return X.astype(np.float32)
+
+
+@every_method
+def test_scikit_learns_checks_pass(name):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SkipTestWarning)
+        results = check_estimator(make(name, n_bits=2), on_skip=None)  # raises on failure
+    assert [result["status"] for result in results].count("passed") >= 40
+
+
+@every_method
+def test_bits_are_the_signs_of_the_projections(name, X):
+    hasher = make(name).fit(X)
+    values, bits = hasher.project(X), hasher.transform(X)
+    assert values.shape == bits.shape == (700, 11)
+    assert values.dtype == np.float32
+    assert bits.dtype == np.uint8
+    np.testing.assert_array_equal(bits, values >= 0)
+
+
+@every_method
+def test_codes_are_the_packed_bits(name, X):
+    hasher = make(name).fit(X)
+    np.testing.assert_array_equal(hasher.encode(X), pack_bits(hasher.transform(X)))
+
+
+@every_method
+def test_a_code_never_depends_on_what_is_encoded_with_it(name, X):
+    hasher = make(name, n_bits=16).fit(X)
+    whole = hasher.project(X)
+    for rows in (1, 7, 255, 256, 257):
+        parts = [hasher.project(X[start : start + rows]) for start in range(0, len(X), rows)]
+        np.testing.assert_array_equal(np.concatenate(parts), whole)
+
+
+@every_method
+def test_the_same_seed_gives_the_same_codes_and_another_seed_others(name, X):
+    first, again = make(name).fit(X).encode(X), make(name).fit(X).encode(X)
+    np.testing.assert_array_equal(first, again)
+    other = make(name, random_state=1).fit(X).encode(X)
+    assert (first != other).any()
+
+
+@every_method
+def test_fitting_leaves_global_seeds_as_they_were(name, X):
+    np.random.seed(5)  # noqa: NPY002 - the global state is what is tested
+    torch.manual_seed(5)
+    before = np.random.get_state()[1].copy(), torch.random.get_rng_state()  # noqa: NPY002
+    make(name).fit(X)
+    after = np.random.get_state()[1], torch.random.get_rng_state()  # noqa: NPY002
+    np.testing.assert_array_equal(before[0], after[0])
+    assert torch.equal(before[1], after[1])
+
+
+@every_method
+def test_fitting_writes_neither_into_the_vectors_nor_into_the_labels(name, X):
+    y = np.arange(len(X)) % 3
+    frozen_X, frozen_y = X.copy(), y.copy()
+    frozen_X.flags.writeable = frozen_y.flags.writeable = False
+    hasher = make(name)
+    parameters = hasher.get_params()
+    hasher.fit(frozen_X, frozen_y).encode(frozen_X)
+    assert hasher.get_params() == parameters
+
+
+@every_method
+def test_a_saved_hasher_gives_the_same_codes(name, X, tmp_path):
+    hasher = make(name).fit(X)
+    hasher.save(tmp_path / "it.model")
+    for loaded in (load(tmp_path / "it.model"), type(hasher).load(tmp_path / "it.model")):
+        assert type(loaded) is type(hasher)
+        assert loaded.get_params() == hasher.get_params()
+        np.testing.assert_array_equal(loaded.project(X), hasher.project(X))
+        learned = {key for key in vars(hasher) if key.endswith("_")}
+        assert {key for key in vars(loaded) if key.endswith("_")} == learned
+
+
+@every_method
+def test_an_unfitted_hasher_says_so_and_cannot_be_saved(name, X, tmp_path):
+    for use in ("project", "transform", "encode"):
+        with pytest.raises(NotFittedError):
+            getattr(make(name), use)(X)
+    with pytest.raises(NotFittedError):
+        make(name).save(tmp_path / "it.model")
+    assert not (tmp_path / "it.model").exists()
+
+
+@every_method
+def test_methods_work_in_pipelines_and_grids(name, X):
+    def score(model, X, y=None):  # noqa: ARG001
+        return model.transform(X).mean()
+
+    pipeline = make_pipeline(StandardScaler(), make(name))
+    grid = GridSearchCV(pipeline, {f"{name}__n_bits": [4, 6]}, scoring=score, cv=2)
+    n_bits = grid.fit(X).best_params_[f"{name}__n_bits"]
+    assert grid.transform(X).shape == (700, n_bits)
+    names = pipeline.fit(X).get_feature_names_out()
+    assert len(names) == 11
+    assert names[0] == f"{name}0"
+
+
+@every_method
+def test_clone_forgets_what_was_learned(name, X):
+    copy = clone(make(name).fit(X))
+    assert copy.get_params() == make(name).get_params()
+    assert not hasattr(copy, "n_features_in_")
+
+
+BAD_X = {
+    "NaN": np.array([[1.0, np.nan]] * 4),
+    "infinity": np.array([[1.0, np.inf]] * 4),
+    "minimum of 2": np.ones((1, 4)),
+    "0 sample": np.ones((0, 4)),
+    "0 feature": np.ones((4, 0)),
+    "Expected 2D array": np.ones(4),
+    "dim 3": np.ones((4, 2, 2)),
+}
+
+
+@every_method
+@pytest.mark.parametrize("message", BAD_X)
+def test_vectors_that_cannot_be_learned_from_are_refused(name, message):
+    with pytest.raises(ValueError, match=message):
+        make(name, n_bits=2).fit(BAD_X[message])
+
+
+@every_method
+@pytest.mark.parametrize(("n_bits", "error"), [(0, ValueError), (-1, ValueError), (2.5, TypeError)])
+def test_impossible_numbers_of_bits_are_refused(name, X, n_bits, error):
+    with pytest.raises(error, match="n_bits must be"):
+        make(name, n_bits=n_bits).fit(X)
+
+
+@every_method
+def test_labels_of_the_wrong_length_are_refused(name, X):
+    with pytest.raises(ValueError, match="699"):
+        make(name).fit(X, np.zeros(699, int))
+
+
+@every_method
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (np.ones((3, 15)), "15 features"),
+        (np.full((3, 16), np.nan), "NaN"),
+        (np.ones((0, 16)), "0 sample"),
+    ],
+)
+def test_vectors_unlike_those_of_fit_are_refused(name, X, rows, message):
+    hasher = make(name).fit(X)
+    for use in (hasher.project, hasher.transform, hasher.encode):
+        with pytest.raises(ValueError, match=message):
+            use(rows)
+
+
+@pytest.mark.parametrize("name", LINEAR)
+def test_linear_methods_show_their_functions(name, X):
+    hasher = make(name).fit(X)
+    assert hasher.weights_.shape == (11, 16)
+    assert hasher.bias_.shape == (11,)
+    values = X.astype(np.float64) @ hasher.weights_.T.astype(np.float64) + hasher.bias_
+    np.testing.assert_allclose(hasher.project(X), values, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["itq", "sigah"])
+def test_more_bits_than_features_get_a_clear_error(name, X):
+    with pytest.raises(ValueError, match=r"n_bits=17, n_features=16"):
+        make(name, n_bits=17).fit(X)
+
+
+def mean_average_precision(hasher, X):
+    index = HammingIndex(hasher.n_bits)
+    index.add(hasher.encode(X[100:]))
+    found = index.search(hasher.encode(X[:100]), len(index))
+    truth = NeighborTruth(euclidean_neighbors(X[:100], X[100:], 20), len(index))
+    return evaluate(found, truth, Protocol()).mean_average_precision
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "lsh"])
+def test_learned_codes_beat_lsh_on_clustered_data(name, X):
+    lsh = np.mean([mean_average_precision(make("lsh", 12, seed).fit(X), X) for seed in range(5)])
+    assert mean_average_precision(make(name, 12).fit(X), X) > lsh + 0.03
+
+
+def test_lsh_beats_codes_that_know_nothing(X):
+    scrambled = make("lsh", 12).fit(X)
+    score = mean_average_precision(scrambled, X)
+    scrambled.weights_ = np.zeros_like(scrambled.weights_)
+    assert score > 3 * mean_average_precision(scrambled, X)
