@@ -34,7 +34,7 @@ check: $(VENV)/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m numpydoc.hooks.validate_docstrings $$(git ls-files 'src/*.py')
+	$(BIN)/numpydoc lint $$(git ls-files 'src/*.py')
 	$(BIN)/clang-format --dry-run --Werror native/*
 
 fix: $(VENV)/.installed
@@ -43,7 +43,7 @@ fix: $(VENV)/.installed
 	$(BIN)/clang-format -i native/*
 
 docs: $(VENV)/.installed
-	$(BIN)/hashlearn methods --readme README.md
+	$(BIN)/python docs/generate.py
 
 clean:
 	rm -rf $(VENV) build dist demo

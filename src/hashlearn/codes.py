@@ -54,7 +54,7 @@ def pack_bits(bits: ArrayLike, *, bit_order: BitOrder = "little") -> NDArray[np.
 
     Parameters
     ----------
-    bits : array-like of shape (n, n_bits), boolean or 0/1
+    bits : array-like of shape (n, n_bits), bool or 0/1
         One code a row.
     bit_order : {"little", "big"}, default="little"
         Whether bit 0 is the least or the most significant of byte 0. The library, faiss and

@@ -20,14 +20,14 @@ class Dataset:
         Name of the data set.
     X : ndarray of shape (n, d), any real dtype; or (n, h, w) or (n, h, w, c), uint8
         Vectors, or grey or colour images (channels last, c of 1, 3 or 4).
-    y : ndarray of shape (n,), integer; or (n, n_labels), 0/1, default=None
+    y : ndarray of shape (n,), int; or (n, n_labels), 0/1, default=None
         Class numbers, -1 for an item without one; or one column a label, for items that may have
         several. They become int64 and uint8.
     label_names : tuple of str, default=None
         Name of each class number or column of `y`.
     item_names : tuple of str, default=None
         Name of each item: the path of its file, or its key in a database.
-    splits : mapping of str to ndarray of shape (n_part,), integer, default={}
+    splits : mapping of str to ndarray of shape (n_part,), int, default={}
         The published parts, such as ``"train"`` and ``"test"``: row numbers, which become int64.
         Empty if none were published.
     source : str, default=""

@@ -157,7 +157,7 @@ def draw_split(
     ----------
     n_samples : int
         Number of items, n.
-    y : ndarray of shape (n,), integer; or (n, n_labels), 0/1; or None
+    y : ndarray of shape (n,), int; or (n, n_labels), 0/1; or None
         Labels. Only class numbers can be divided by class; -1 is an item without a class.
     published : mapping of str to ndarray of shape (n_part,), int64
         The published parts: ``"train"`` and ``"test"``, or empty.

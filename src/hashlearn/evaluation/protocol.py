@@ -110,13 +110,13 @@ class Protocol:
 
         Parameters
         ----------
-        X_queries : ndarray of shape (q, ...)
+        X_queries : ndarray of shape (q, ...), numeric
             Queries; rows of more than one axis are flattened.
-        X_database : ndarray of shape (n, ...)
+        X_database : ndarray of shape (n, ...), numeric
             Database items.
-        y_queries : ndarray of shape (q,) or (q, n_labels), optional
+        y_queries : ndarray of shape (q,) or (q, n_labels), int, optional
             Labels, needed unless ``truth="euclidean"``.
-        y_database : ndarray of shape (n,) or (n, n_labels), optional
+        y_database : ndarray of shape (n,) or (n, n_labels), int, optional
             Labels, needed unless ``truth="euclidean"``.
 
         Returns

@@ -103,7 +103,7 @@ class HammingIndex:
         ----------
         codes : array-like of shape (n, ceil(n_bits / 8)), uint8
             Packed codes.
-        ids : array-like of shape (n,), integer, default=None
+        ids : array-like of shape (n,), int, default=None
             Their ids, in any order: distinct, new to the index, 0 to 2**63 - 1. None takes the
             next integers above the largest id that the index ever had, so that the id of a removed
             item is not given to another one.
@@ -142,7 +142,7 @@ class HammingIndex:
 
         Parameters
         ----------
-        ids : array-like of shape (m,), integer
+        ids : array-like of shape (m,), int
             Their ids, in any order; one that is repeated counts once.
 
         Raises
@@ -173,9 +173,8 @@ class HammingIndex:
             Packed codes.
         k : int
             Number of items to return, 1 to 2**31 - 1. It may be larger than the index.
-        mask : array-like, default=None
-            Items that may be returned: shape (n,), boolean, in the order of `ids`; or
-            shape (m,), integer, their ids. None allows all.
+        mask : array-like of shape (n,), bool, or of shape (m,), int, default=None
+            Items that may be returned: marks in the order of `ids`, or their ids. None allows all.
 
         Returns
         -------
@@ -217,7 +216,7 @@ class HammingIndex:
             Packed codes.
         radius : int
             Largest distance in bits, itself included, 0 to `n_bits`.
-        mask : array-like, default=None
+        mask : array-like of shape (n,), bool, or of shape (m,), int, default=None
             As in :meth:`search`.
 
         Returns

@@ -14,7 +14,7 @@ def as_ids(ids: ArrayLike, name: str) -> NDArray[np.int64]:
 
     Parameters
     ----------
-    ids : array-like of shape (n,), integer
+    ids : array-like of shape (n,), int
         Ids in any order. An empty list is taken as no ids.
     name : str
         What the caller calls them, for the error.

@@ -126,7 +126,7 @@ class Items:
 
         Parameters
         ----------
-        ids : array-like of shape (m,), integer
+        ids : array-like of shape (m,), int
             Their ids, in any order; one that is repeated counts once.
 
         Raises
@@ -143,8 +143,8 @@ class Items:
 
         Parameters
         ----------
-        mask : array-like or None
-            Shape (n,), boolean, in the order of `ids`; or shape (m,), integer, ids. None is all.
+        mask : array-like of shape (n,), bool, or of shape (m,), int, or None
+            Marks in the order of `ids`, or ids. None is all.
 
         Returns
         -------

@@ -1,0 +1,106 @@
+"""The documentation is run, and what is generated is up to date."""
+
+import doctest
+import importlib.util
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from hashlearn.data import datasets
+from hashlearn.evaluation import protocols
+from hashlearn.hashers import get_method, methods
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_flow_runs_as_it_stands():
+    failed, tried = doctest.testfile(str(ROOT / "docs" / "flow.md"), module_relative=False)
+    assert tried > 25
+    assert failed == 0
+
+
+def test_the_example_of_the_readme_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (code,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    exec(code, {})
+    assert float(capsys.readouterr().out) > 0.7
+    assert {path.name for path in tmp_path.iterdir()} == {"digits.model", "digits.index"}
+
+
+def test_the_table_of_methods_in_the_readme_is_up_to_date():
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
+    generate = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generate)
+    assert generate.with_table(README) == README, "run `make docs`"
+
+
+def test_links_in_the_documents_lead_somewhere():
+    for document in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)\)", document.read_text(encoding="utf-8")):
+            if not target.startswith("http"):
+                assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda p: p.stem)
+def test_examples_run(path, tmp_path):
+    done = subprocess.run(
+        [sys.executable, path], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+@pytest.mark.parametrize("method", methods(), ids=lambda method: method.name)
+def test_every_method_has_its_file_its_test_and_its_paper(method):
+    cls = get_method(method.name)
+    assert cls.__name__ == method.class_name
+    assert cls.__name__.lower() == method.name
+    assert cls.supervised == (method.supervision == "labels")
+    test = ROOT / "tests" / "hashers" / f"test_{method.name}.py"
+    assert test.is_file(), f"{method.class_name} has no test: write {test.name}"
+    paper = ROOT / "benchmarks" / "papers" / f"{method.name}.toml"
+    assert paper.is_file(), f"{method.class_name} has no paper file: write {paper.name}"
+    assert tomllib.loads(paper.read_text(encoding="utf-8"))["paper"]["method"] == method.name
+
+
+def test_no_file_of_a_method_is_missing_from_the_table():
+    folder = ROOT / "src" / "hashlearn" / "hashers"
+    files = {
+        path.stem
+        for family in ("shallow", "deep")
+        for path in (folder / family).glob("*.py")
+        if not path.stem.startswith("_")
+    }
+    assert files == {method.name for method in methods()}
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "benchmarks" / "papers").glob("*.toml")), ids=lambda p: p.stem
+)
+def test_paper_files_say_what_was_printed_and_how(path):
+    document = tomllib.loads(path.read_text(encoding="utf-8"))
+    assert {"method", "title", "authors", "year", "venue"} <= set(document["paper"])
+    assert path.stem == document["paper"]["method"]
+    for table in document.get("tables", []):
+        assert {"name", "dataset", "features", "protocol", "metric", "numbers"} <= set(table)
+        if table["dataset"] in {row.name for row in datasets()}:
+            assert table["protocol"] in protocols()
+        for cell, number in table["numbers"].items():
+            assert re.fullmatch(r"[a-z0-9]+-\d+", cell)
+            assert 0 < number < 1
+
+
+def test_the_project_speaks_of_itself_alone():
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    for name in listed.stdout.split():
+        path = ROOT / name
+        if path.suffix in {".py", ".md", ".toml", ".hpp", ".cpp"} and path.is_file():
+            text = path.read_text(encoding="utf-8")
+            assert not re.search(r"(^|[^\w.])/(home|root|work)/\w", text), f"a path in {name}"

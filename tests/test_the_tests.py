@@ -1,0 +1,140 @@
+"""Break the code on purpose, in a copy, and see that a test notices."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+# What is broken: (file, what stands there, what is put there, the command that must fail).
+PYTEST = ["-c", "import sys, pytest; sys.exit(pytest.main(sys.argv[1:]))", "-q", "-x", "-p", "no:cacheprovider"]  # fmt: skip # noqa: E501
+IMPORTS = ["-c", "from importlinter.cli import lint_imports_command as run; run()"]
+NUMPYDOC = ["-m", "numpydoc", "lint"]
+BREAKS = {
+    "a sign in the discriminator's loss": (
+        "src/hashlearn/hashers/deep/sigah.py",
+        "(margin - synthetic_energy).clamp",
+        "(margin + synthetic_energy).clamp",
+        [*PYTEST, "tests/hashers/test_sigah.py"],
+    ),
+    "a sign in the graph term": (
+        "src/hashlearn/hashers/deep/sigah.py",
+        "torch.exp(-distances",
+        "torch.exp(distances",
+        [*PYTEST, "tests/hashers/test_sigah.py"],
+    ),
+    "the rotation of ITQ transposed": (
+        "src/hashlearn/hashers/shallow/itq.py",
+        "R = Wt.T @ U.T",
+        "R = U @ Wt",
+        [*PYTEST, "tests/hashers/test_itq.py"],
+    ),
+    "a sign in the expectation over ties": (
+        "src/hashlearn/evaluation/metrics.py",
+        "offsets = inside - (before + 1) * reciprocals",
+        "offsets = inside + (before + 1) * reciprocals",
+        [*PYTEST, "tests/evaluation/test_metrics.py"],
+    ),
+    "the side of 0": (
+        "src/hashlearn/hashers/base.py",
+        "(self.project(X) >= 0)",
+        "(self.project(X) < 0)",
+        [*PYTEST, "tests/test_contract.py", "-k", "signs_of_the_projections"],
+    ),
+    "a default in a docstring": (
+        "src/hashlearn/hashers/deep/sigah.py",
+        "n_epochs : int, default=15",
+        "n_epochs : int, default=16",
+        [*PYTEST, "tests/test_docstrings.py", "-k", "defaults"],
+    ),
+    "an attribute in a docstring": (
+        "src/hashlearn/hashers/shallow/itq.py",
+        "losses_ : ndarray",
+        "errors_ : ndarray",
+        [*PYTEST, "tests/test_docstrings.py", "-k", "fitted"],
+    ),
+    "a parameter without a description": (
+        "src/hashlearn/codes.py",
+        "    n_bits : int\n        Length of the code, at least 1.\n",
+        "",
+        [*NUMPYDOC, "src/hashlearn/codes.py"],
+    ),
+    "an import against the current": (
+        "src/hashlearn/evaluation/evaluate.py",
+        "from hashlearn.results import Neighbors",
+        "from hashlearn.index import HammingIndex\nfrom hashlearn.results import Neighbors",
+        IMPORTS,
+    ),
+    "a method that imports another": (
+        "src/hashlearn/hashers/shallow/lsh.py",
+        "from hashlearn.hashers.base",
+        "from hashlearn.hashers.shallow.itq import ITQ\nfrom hashlearn.hashers.base",
+        IMPORTS,
+    ),
+    "torch outside its room": (
+        "src/hashlearn/features/pixels.py",
+        "import numpy as np",
+        "import numpy as np\nimport torch",
+        IMPORTS,
+    ),
+}
+
+
+def run(command, folder):
+    """Run Python in a copy of the project, importing the package from the copy."""
+    environment = {**os.environ, "PYTHONPATH": str(folder / "src"), "COLUMNS": "200"}
+    bootstrap = (
+        "import sys, runpy\n"
+        # An editable install puts a finder of its own before the path.
+        "sys.meta_path = [f for f in sys.meta_path if 'Redirecting' not in type(f).__name__]\n"
+        "import hashlearn\n"
+        "assert hashlearn.__file__.startswith(SRC), hashlearn.__file__\n"
+    ).replace("SRC", repr(str(folder / "src")))
+    if command[0] == "-c":
+        arguments = ["-c", bootstrap + command[1], *command[2:]]
+    else:
+        module = (
+            f"sys.argv[0] = {command[1]!r}; runpy.run_module({command[1]!r}, run_name='__main__')"
+        )
+        arguments = ["-c", bootstrap + module, *command[2:]]
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture(name="copy")
+def fixture_copy(tmp_path):
+    for name in ("src", "tests"):
+        ignored = shutil.ignore_patterns("__pycache__", "*.so")
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("what", BREAKS)
+def test_a_break_does_not_go_unnoticed(what, copy):
+    name, found, put, command = BREAKS[what]
+    text = (copy / name).read_text(encoding="utf-8")
+    assert text.count(found) == 1, f"{name} no longer holds {found!r} once"
+    (copy / name).write_text(text.replace(found, put), encoding="utf-8")
+    done = run(command, copy)
+    assert done.returncode == 1, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        [*PYTEST, "tests/hashers/test_itq.py", "tests/test_docstrings.py"],
+        IMPORTS,
+        [*NUMPYDOC, "src/hashlearn/codes.py"],
+    ],
+    ids=["tests", "imports", "docstrings"],
+)
+def test_without_a_break_the_same_commands_pass(command, copy):
+    done = run(command, copy)
+    assert done.returncode == 0, done.stdout + done.stderr
