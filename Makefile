@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= digits
+# A file of versions to hold to, such as tests/lowest-versions.txt; empty: the newest allowed.
+CONSTRAINTS ?=
 
 .PHONY: demo test check fix docs clean
 .DEFAULT_GOAL := help
@@ -20,6 +22,7 @@ $(VENV)/.installed: pyproject.toml CMakeLists.txt $(wildcard native/*)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --quiet --editable ".[all]" --group dev \
+		$(if $(CONSTRAINTS),--constraint $(CONSTRAINTS)) \
 		--config-settings=cmake.define.HASHLEARN_WERROR=$(if $(CI),ON,OFF)
 	touch $@
 

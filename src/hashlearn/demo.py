@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from hashlearn.benchmark import Run
 from hashlearn.data import Dataset
+from hashlearn.evaluation import LabelTruth
 from hashlearn.hashers import methods
 from hashlearn.storage import replacing
 
@@ -20,8 +22,8 @@ def draw_neighbors(
 ) -> None:
     """Draw queries of different classes, each beside its nearest codes under every method.
 
-    An item of the query's class has a green frame and a tick, another a red frame and a cross, so
-    that the picture reads without colours too. The number is the Hamming distance.
+    An item that shares a label with the query has a green frame and a tick, another a red frame
+    and a cross, so that the picture reads without colours too. The number is the Hamming distance.
 
     Parameters
     ----------
@@ -36,13 +38,16 @@ def draw_neighbors(
     k : int, default=8
         Nearest items a row.
     """
-    rows = _one_of_each_class(dataset, runs[0], n_queries)
+    assert dataset.y is not None
+    labels = dataset.y[runs[0].split.queries]
+    rows = _one_of_each_class(labels, n_queries)
+    marks = LabelTruth(labels[rows], dataset.y[runs[0].split.database]).relevant(0, len(rows))
     width, height = len(runs) * (k + 1.6), len(rows) + 1.3
     figure = Figure(figsize=(0.62 * width, 0.72 * height), dpi=150, facecolor="white")
     panels = figure.subfigures(1, len(runs), squeeze=False)[0]
     titles = {method.name: method.class_name for method in methods()}
     for panel, run in zip(panels, runs, strict=True):
-        share = _draw_panel(panel, dataset, run, rows, k)
+        share = _draw_panel(panel, dataset, run, rows, marks, k)
         name, n_bits = titles[run.row["method"]], run.row["n_bits"]
         panel.suptitle(f"{name}, {n_bits} bits: {share:.0%} of these right", fontsize=11, y=0.985)
     FigureCanvasAgg(figure)
@@ -50,9 +55,10 @@ def draw_neighbors(
         figure.savefig(temporary)
 
 
-def _draw_panel(panel: Figure, dataset: Dataset, run: Run, rows: list[int], k: int) -> float:
-    """Draw the rows of one method; give the share of items of the query's class."""
-    assert dataset.y is not None
+def _draw_panel(
+    panel: Figure, dataset: Dataset, run: Run, rows: list[int], marks: NDArray[np.bool_], k: int
+) -> float:
+    """Draw the rows of one method; give the share of items that are marked as right."""
     found = run.index.search(run.query_codes[rows], k)
     axes = panel.subplots(
         len(rows), k + 2, squeeze=False,
@@ -62,7 +68,9 @@ def _draw_panel(panel: Figure, dataset: Dataset, run: Run, rows: list[int], k: i
         },
     )  # fmt: skip
     n_right = 0
-    for line, row, ids, distances in zip(axes, rows, found.ids, found.distances, strict=True):
+    for line, row, right, ids, distances in zip(
+        axes, rows, marks, found.ids, found.distances, strict=True
+    ):
         query = run.split.queries[row]
         for axis in line:
             axis.axis("off")
@@ -70,11 +78,10 @@ def _draw_panel(panel: Figure, dataset: Dataset, run: Run, rows: list[int], k: i
         for axis, id_, distance in zip(line[2:], ids, distances, strict=True):
             if id_ < 0:
                 continue
-            item = run.split.database[id_]
-            is_right = bool(np.all(dataset.y[item] == dataset.y[query]))
-            n_right += is_right
-            mark = "✓" if is_right else "✗"
-            _draw_image(axis, dataset.X[item], _RIGHT if is_right else _WRONG, f"{distance} {mark}")
+            image = dataset.X[run.split.database[id_]]
+            n_right += int(right[id_])
+            colour, mark = (_RIGHT, "✓") if right[id_] else (_WRONG, "✗")
+            _draw_image(axis, image, colour, f"{distance} {mark}")
     return n_right / max(1, int((found.ids >= 0).sum()))
 
 
@@ -87,10 +94,8 @@ def _draw_image(axis, image, colour: str, title: str) -> None:  # type: ignore[n
         spine.set(color=colour, linewidth=1.4)
 
 
-def _one_of_each_class(dataset: Dataset, run: Run, n: int) -> list[int]:
+def _one_of_each_class(labels: NDArray[np.integer], n: int) -> list[int]:
     """Choose the first query of each class, then the second of each, and so on."""
-    assert dataset.y is not None
-    labels = dataset.y[run.split.queries]
-    keys = labels if labels.ndim == 1 else np.array([hash(row.tobytes()) for row in labels])
+    keys = np.unique(labels, axis=0, return_inverse=True)[1].ravel()
     turns = np.array([(keys[:i] == key).sum() for i, key in enumerate(keys)])
     return [int(row) for row in np.lexsort((keys, turns))[:n]]

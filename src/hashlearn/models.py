@@ -6,6 +6,7 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.pipeline import make_pipeline
+from sklearn.utils.validation import check_is_fitted
 
 from hashlearn.codes import pack_bits
 from hashlearn.features import feature_classes, make_features
@@ -63,10 +64,13 @@ def save(model: Model, path: str | os.PathLike[str]) -> None:
     steps = [step for _, step in model.steps]
     known = feature_classes()
     for step in steps[:-1]:
-        if type(step).__name__ not in known:
+        if type(step) not in known.values():
             raise TypeError(f"cannot save {step!r}; features that can be saved: {', '.join(known)}")
-    if not isinstance(steps[-1], Hasher):
-        raise TypeError(f"the last step must be a hasher, got {steps[-1]!r}")
+    last = type(steps[-1])
+    if (last.__module__, last.__name__) not in {(m.module, m.class_name) for m in methods()}:
+        raise TypeError(f"the last step must be a hasher of the table, got {steps[-1]!r}")
+    for step in steps:
+        check_is_fitted(step)
     write_estimators(path, steps)
 
 
@@ -105,7 +109,7 @@ def encode(model: Model, X: ArrayLike) -> NDArray[np.uint8]:
     ----------
     model : Hasher or Pipeline
         Fitted model.
-    X : array-like of shape (n, ...)
+    X : array-like of shape (n, ...), numeric
         Items as the model's first step takes them.
 
     Returns

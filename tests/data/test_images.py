@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from hashlearn.data import load_dataset
+from hashlearn.data.images import are_images
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 
@@ -183,3 +184,84 @@ def test_a_folder_of_damaged_files_is_refused(save):
 def test_wrong_options_are_refused(save, options, error, message):
     with pytest.raises(error, match=message):
         load_dataset(save("1.png"), **options)
+
+
+@pytest.mark.parametrize(
+    "extension", ["bmp", "gif", "jpeg", "jpg", "JPG", "pgm", "png", "ppm", "tif", "tiff", "webp"]
+)
+def test_one_image_is_a_data_set_of_one_item(save, extension):
+    path = save(f"cat.{extension}", (100, 100, 100), mode="RGB") / f"cat.{extension}"
+    for given in (path, str(path)):
+        dataset = load_dataset(given)
+        assert dataset.name == "cat"
+        assert dataset.X.shape == (1, 3, 4, 3)
+        assert (np.abs(dataset.X.astype(int) - 100) <= 2).all()
+        assert dataset.item_names == (f"cat.{extension}",)
+        assert (dataset.y, dataset.splits, dataset.source) == (None, {}, str(path))
+
+
+def test_one_image_is_read_as_in_a_folder(save):
+    noise = np.random.default_rng(0).integers(0, 256, (9, 7, 3), np.uint8)
+    folder = save("1.png", Image.fromarray(noise))
+    np.testing.assert_array_equal(load_dataset(folder / "1.png").X, noise[None])
+    for options in (
+        {"image_size": (4, 5)},
+        {"mode": "grey"},
+        {"image_size": (4, 5), "mode": "grey"},
+    ):
+        one, all_ = load_dataset(folder / "1.png", **options), load_dataset(folder, **options)
+        assert one.X.shape[1:3] == options.get("image_size", (9, 7))
+        np.testing.assert_array_equal(one.X, all_.X)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("bad.png", b""),
+        ("bad.PNG", b"no image"),
+        ("bad.png", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 4 3\n%%EndComments\n"),
+        ("bad.jpg", cut_off("jpeg")),
+        ("bad.webp", cut_off("webp")),
+    ],
+)
+def test_one_damaged_image_is_an_error(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=rf"{name} is damaged or not an image"):
+        load_dataset(tmp_path / name)
+
+
+def test_one_image_with_too_many_pixels_is_an_error(save, monkeypatch):
+    folder = save("1.png", size=(5, 3))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 11)
+    with pytest.raises(ValueError, match=r"1\.png is too large"):
+        load_dataset(folder / "1.png")
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"mode": "RGBA"}, ValueError, '"rgb" or "grey", got \'RGBA\''),
+        ({"image_size": (32, 0)}, ValueError, "positive"),
+        ({"image_size": 32}, TypeError, "two integers"),
+        ({"label_column": "a"}, ValueError, "label_column cannot be given with an image; it takes"),
+    ],
+)
+def test_wrong_options_are_refused_with_one_image_too(save, options, error, message):
+    with pytest.raises(error, match=message):
+        load_dataset(save("1.png") / "1.png", **options)
+
+
+def test_a_folder_with_the_name_of_an_image_is_a_folder(save):
+    folder = save("1.png")
+    assert load_dataset(folder.rename(folder.with_name("all.png"))).item_names == ("1.png",)
+
+
+def test_extensions_tell_whether_a_path_leads_to_images(save, tmp_path):
+    folder = save("deep/1.PNG")
+    (tmp_path / "empty").mkdir()
+    (folder / "notes.txt").touch()
+    assert are_images(folder)
+    assert are_images(folder / "deep/1.PNG")
+    assert not are_images(folder / "notes.txt")
+    assert not are_images(tmp_path / "empty")
+    assert not are_images(tmp_path / "absent")

@@ -4,6 +4,7 @@ from hashlearn.benchmark.provenance import provenance
 from hashlearn.benchmark.run import (
     Run,
     default_features,
+    default_protocol,
     default_recipe,
     make_hasher,
     rescore,
@@ -13,6 +14,7 @@ from hashlearn.benchmark.run import (
 __all__ = [
     "Run",
     "default_features",
+    "default_protocol",
     "default_recipe",
     "make_hasher",
     "provenance",

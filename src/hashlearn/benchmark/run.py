@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashlearn.benchmark.provenance import provenance
+from hashlearn.codes import n_bytes
 from hashlearn.data import Dataset, Split, SplitRecipe
-from hashlearn.evaluation import GroundTruth, Protocol, Scores, evaluate
+from hashlearn.evaluation import GroundTruth, Protocol, Scores, evaluate, get_protocol
 from hashlearn.features import make_features
 from hashlearn.hashers import get_method
 from hashlearn.hashers.base import Hasher
@@ -97,7 +98,7 @@ def run_methods(
         If a method needs an extra that is not installed.
     """
     jobs = [
-        (name, n_bits, seed, make_hasher(name, n_bits, parameters or {}, seed))
+        (name, int(n_bits), int(seed), make_hasher(name, n_bits, parameters or {}, seed))
         for name in methods
         for n_bits in bits
         for seed in seeds
@@ -189,15 +190,21 @@ def make_hasher(name: str, n_bits: int, parameters: Mapping[str, Any], seed: int
 
     Raises
     ------
+    TypeError
+        If `n_bits` is not an integer.
     ValueError
-        If there is no such method, or it has no such argument.
+        If there is no such method, it has no such argument, or `n_bits` is below 1.
     ImportError
         If the method needs an extra that is not installed.
     """
+    n_bytes(n_bits)
     hasher = get_method(name)()
-    known = sorted(hasher.get_params())
+    known = sorted(set(hasher.get_params()) - {"n_bits", "random_state"})
     if unknown := [parameter for parameter in parameters if parameter not in known]:
-        raise ValueError(f"{name} has no parameter {', '.join(unknown)}; it has {', '.join(known)}")
+        raise ValueError(
+            f"{name} has no parameter {', '.join(unknown)} besides its bits and seed; it has "
+            f"{', '.join(known)}"
+        )
     hasher.set_params(**{**parameters, "n_bits": n_bits, "random_state": seed})
     return hasher
 
@@ -207,7 +214,7 @@ def default_features(X: NDArray[Any]) -> str:
 
     Parameters
     ----------
-    X : ndarray of shape (n, ...)
+    X : ndarray of shape (n, ...), numeric
         Images or vectors.
 
     Returns
@@ -252,6 +259,25 @@ def default_recipe(dataset: Dataset, seed: int = 0, protocol: str | None = None)
     return SplitRecipe(queries_from="all", n_queries=n_queries, seed=seed)
 
 
+def default_protocol(dataset: Dataset) -> Protocol:
+    """Choose how to judge on a data set that comes without a choice.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Items.
+
+    Returns
+    -------
+    Protocol
+        By labels, shared ones if an item may have several; without labels, the 100 nearest by
+        Euclidean distance are relevant.
+    """
+    if dataset.y is None:
+        return get_protocol("euclidean-100")
+    return Protocol(truth="labels" if dataset.y.ndim == 1 else "shared_labels")
+
+
 def _ground_truth(dataset: Dataset, split: Split, protocol: Protocol) -> GroundTruth:
     X, y = dataset.X, dataset.y
     labels = (None, None) if y is None else (y[split.queries], y[split.database])
@@ -274,5 +300,7 @@ def _rankings(index: HammingIndex, queries: NDArray[np.uint8]) -> Iterator[Neigh
 def _plain_parameters(hasher: Hasher) -> dict[str, Any]:
     parameters: dict[str, Any] = hasher.get_params(deep=False)
     return {
-        name: value for name, value in parameters.items() if name not in ("n_bits", "random_state")
+        name: value.item() if isinstance(value, np.generic) else value
+        for name, value in parameters.items()
+        if name not in ("n_bits", "random_state")
     }

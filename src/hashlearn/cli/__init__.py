@@ -10,6 +10,7 @@ from typing import Any
 
 import typer
 
+from hashlearn.cli.options import as_options
 from hashlearn.cli.road import encode, fit, index, search
 from hashlearn.cli.scores import demo, evaluate
 from hashlearn.cli.show import message
@@ -32,13 +33,10 @@ def main() -> None:
     """Run the command line; turn bad input into exit code 2 and one line."""
     warnings.showwarning = _show_warning  # type: ignore[assignment]  # only the first argument counts
     try:
-        app()
-    except (ValueError, TypeError, OSError, ImportError) as error:
-        message(f"Error: {error}", style="bold red")
+        app(prog_name="hashlearn")
+    except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
+        message(f"Error: {as_options(str(error))}", style="bold red")
         sys.exit(2)
-    except KeyboardInterrupt:
-        message("interrupted")
-        sys.exit(130)
 
 
 def _show_warning(warning: Warning | str, *_: Any, **__: Any) -> None:

@@ -1,8 +1,8 @@
 """What commands read and write: items, codes, the names of items."""
 
+import os
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,9 +10,16 @@ from numpy.typing import NDArray
 from hashlearn.cli.options import image_size
 from hashlearn.codes import check_codes
 from hashlearn.data import Dataset, load_dataset
+from hashlearn.data.arrays import read_npy, read_npz
+from hashlearn.data.catalog import NAMES
+from hashlearn.data.images import are_images
+from hashlearn.data.locations import naming
 from hashlearn.features import Pixels
 from hashlearn.models import Model, hasher_of
 from hashlearn.storage import replacing
+
+CODES = (".npz", ".npy")
+"""Endings of files of codes."""
 
 
 def load_items(
@@ -49,10 +56,8 @@ def load_items(
     return load_dataset(data, **options)
 
 
-def load_items_for(
-    model: Model, data: str, *, size: str | None, grey: bool, **columns: Any
-) -> Dataset:
-    """Load items for a model; images are brought to the size that it learned from.
+def load_items_for(model: Model, data: str, **columns: Any) -> Dataset:
+    """Load items for a model; images are brought to the size and colours that it learned from.
 
     Parameters
     ----------
@@ -60,10 +65,6 @@ def load_items_for(
         Fitted model.
     data : str
         Name or path.
-    size : str or None
-        Size of images; None stands for the model's.
-    grey : bool
-        Whether to read images as grey; the model may ask for it too.
     **columns : str or None
         As in :func:`load_items`.
 
@@ -71,16 +72,20 @@ def load_items_for(
     -------
     Dataset
         The items.
+
+    Raises
+    ------
+    ValueError
+        If the data cannot be read, an option does not fit its kind, or they are images and the
+        model takes vectors.
     """
+    if data in NAMES or not are_images(Path(data)):
+        return load_items(data, **columns)
     first = model if hasher_of(model) is model else model.steps[0][1]
-    path = Path(data)
-    is_images = path.is_dir() or (
-        path.is_file() and path.suffix not in (".npy", ".npz", ".parquet")
-    )
-    if isinstance(first, Pixels) and len(first.image_shape_) > 1 and is_images:
-        size = size or "x".join(map(str, first.image_shape_[:2]))
-        grey = grey or len(first.image_shape_) == 2
-    return load_items(data, size=size, grey=grey, **columns)
+    shape = first.image_shape_ if isinstance(first, Pixels) else ()
+    if len(shape) < 2:
+        raise ValueError(f"the model takes vectors, not images such as {data}")
+    return load_items(data, size=f"{shape[0]}x{shape[1]}", grey=len(shape) == 2, **columns)
 
 
 def write_codes(
@@ -134,27 +139,14 @@ def read_codes(
         If there is no such file.
     ValueError
         If the file is damaged, holds something else, or codes of another length.
-    TypeError
-        If its codes are not uint8.
     """
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
-    try:
-        read = np.load(path, allow_pickle=False)
-        stored = {"codes": read} if isinstance(read, np.ndarray) else dict(read)
-    except (ValueError, OSError, EOFError, BadZipFile) as error:
-        raise ValueError(f"{path} is no .npz or .npy file of codes: {error}") from error
-    if "codes" not in stored:
-        raise ValueError(f"{path} holds {', '.join(stored)}; expected an array named codes")
-    codes = stored["codes"]
-    length = int(stored["n_bits"]) if "n_bits" in stored else n_bits or 8 * codes.shape[-1]
-    if n_bits is not None and length != n_bits:
-        raise ValueError(f"{path} holds codes of {length} bits, expected {n_bits}")
-    checked = check_codes(codes, length)
-    names = tuple(map(str, stored["names"])) if "names" in stored else None
-    if names is not None and len(names) != len(checked):
-        raise ValueError(f"{path} holds {len(checked)} codes and {len(names)} names")
-    return checked, length, names
+    if path.suffix not in CODES:
+        raise ValueError(f"codes are read from files ending in {' or '.join(CODES)}, got {path}")
+    stored = {"codes": read_npy(path)} if path.suffix == ".npy" else read_npz(path)
+    with naming(path):
+        return _check_stored(stored, n_bits)
 
 
 def write_names(index: Path, names: tuple[str, ...] | None) -> None:
@@ -182,33 +174,35 @@ def write_names(index: Path, names: tuple[str, ...] | None) -> None:
         temporary.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
 
 
-def read_names(index: Path, n_items: int) -> list[str] | None:
+def read_names(index: Path, ids: NDArray[np.int64]) -> dict[int, str] | None:
     """Read the names of an index's items.
 
     Parameters
     ----------
     index : Path
         File of the index.
-    n_items : int
-        Number of its items.
+    ids : ndarray of shape (n,), int64
+        Ids of its items, rising.
 
     Returns
     -------
-    list of str or None
-        Name of each item; None if the index came without.
+    dict of int to str, or None
+        Name of each id; None if the index came without.
 
     Raises
     ------
     ValueError
-        If the file holds another number of names.
+        If the file is no text, or holds another number of names.
     """
     path = _names_file(index)
     if not path.is_file():
         return None
-    names = path.read_text(encoding="utf-8").split("\n")[:-1]
-    if len(names) != n_items:
-        raise ValueError(f"{path} holds {len(names)} names for {n_items} items; index again")
-    return names
+    with naming(path):
+        text = path.read_text(encoding="utf-8")
+    names = text.removesuffix("\n").split("\n") if text else []
+    if len(names) != len(ids):
+        raise ValueError(f"{path} holds {len(names)} names for {len(ids)} items; index again")
+    return dict(zip(ids.tolist(), names, strict=True))
 
 
 def check_output(path: Path, suffixes: tuple[str, ...] = ()) -> None:
@@ -227,6 +221,8 @@ def check_output(path: Path, suffixes: tuple[str, ...] = ()) -> None:
         If it is a folder.
     FileNotFoundError
         If its folder does not exist.
+    PermissionError
+        If nothing may be written into its folder.
     ValueError
         If its ending is not allowed.
     """
@@ -234,8 +230,36 @@ def check_output(path: Path, suffixes: tuple[str, ...] = ()) -> None:
         raise IsADirectoryError(f"{path} is a folder; give the name of a file")
     if not path.absolute().parent.is_dir():
         raise FileNotFoundError(f"the folder {path.parent} does not exist")
+    if not os.access(path.absolute().parent, os.W_OK):
+        raise PermissionError(f"nothing may be written into the folder {path.parent}")
     if suffixes and path.suffix not in suffixes:
         raise ValueError(f"the file must end in {' or '.join(suffixes)}, got {path}")
+
+
+def _check_stored(
+    stored: dict[str, NDArray[Any]], n_bits: int | None
+) -> tuple[NDArray[np.uint8], int, tuple[str, ...] | None]:
+    if "codes" not in stored:
+        raise ValueError(f"it holds the arrays {', '.join(stored)}; expected one named codes")
+    codes = stored["codes"]
+    if codes.ndim != 2 or codes.dtype != np.uint8:
+        raise ValueError(
+            "codes must be packed bytes, uint8 of the shape (n, n_bytes), "
+            f"got {codes.dtype} of the shape {codes.shape}"
+        )
+    length = 8 * codes.shape[1] if n_bits is None else n_bits
+    if "n_bits" in stored:
+        if stored["n_bits"].dtype.kind not in "iu" or stored["n_bits"].size != 1:
+            raise ValueError("n_bits must be one whole number")
+        length = stored["n_bits"].item()
+        if n_bits is not None and length != n_bits:
+            raise ValueError(f"its codes have {length} bits, expected {n_bits}")
+    names: tuple[str, ...] | None = None
+    if "names" in stored:
+        if stored["names"].dtype.kind != "U" or stored["names"].shape != (len(codes),):
+            raise ValueError(f"names must be strings, one for each of {len(codes)} codes")
+        names = tuple(stored["names"].tolist())
+    return check_codes(codes, length), length, names
 
 
 def _names_file(index: Path) -> Path:

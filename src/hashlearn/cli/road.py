@@ -1,6 +1,7 @@
 """From files to ranked neighbours: fit, encode, index, search."""
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,7 +9,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import track
 
 from hashlearn.cli.options import (
     AsJson,
@@ -23,7 +24,7 @@ from hashlearn.cli.options import (
     Seed,
     settings_in,
 )
-from hashlearn.cli.show import message, print_json, print_table, report
+from hashlearn.cli.show import message, print_json, print_table, progress, report
 
 # The stations are imported inside the commands: `hashlearn --help` must answer at once.
 
@@ -55,7 +56,7 @@ def fit(
     dataset = load_items(data, size=image_size, grey=grey, column=column, label_column=label_column)
     names = default_features(dataset.X) if features is None else features
     model = make_model(names, hasher)
-    message(f"fitting {type(hasher).__name__} to {len(dataset):,} items", style="dim")
+    progress(f"fitting {type(hasher).__name__} to {len(dataset):,} items")
     model.fit(dataset.X, dataset.y)
     save(model, output)
     report(
@@ -78,23 +79,19 @@ def encode(
     ],
     column: Column = None,
     name_column: NameColumn = None,
-    image_size: ImageSize = None,
-    grey: Grey = False,
     as_json: AsJson = False,
 ) -> None:
     """Encode items with a model into packed codes.
 
     Example: `hashlearn encode photos.model photos/ -o photos.npz`
     """  # numpydoc ignore=PR01
-    from hashlearn.cli.files import check_output, load_items_for, write_codes
+    from hashlearn.cli.files import CODES, check_output, load_items_for, write_codes
     from hashlearn.models import hasher_of, load
 
-    check_output(output, (".npz", ".npy"))
+    check_output(output, CODES)
     fitted = load(model)
     n_bits = hasher_of(fitted).n_bits
-    dataset = load_items_for(
-        fitted, data, size=image_size, grey=grey, column=column, name_column=name_column
-    )
+    dataset = load_items_for(fitted, data, column=column, name_column=name_column)
     codes = _encode(fitted, dataset.X)
     write_codes(output, codes, n_bits, dataset.item_names)
     report(
@@ -148,39 +145,35 @@ def search(
     ] = None,
     column: Column = None,
     name_column: NameColumn = None,
-    image_size: ImageSize = None,
-    grey: Grey = False,
     as_json: AsJson = False,
 ) -> None:
     """Find the items nearest to each query, nearest first.
 
     Example: `hashlearn search photos.index cat.jpg --model photos.model -k 5`
     """  # numpydoc ignore=PR01
-    from hashlearn.cli.files import load_items_for, read_codes, read_names
+    from hashlearn.cli.files import CODES, load_items_for, read_codes, read_names
     from hashlearn.index import HammingIndex
     from hashlearn.models import hasher_of, load
 
     opened = HammingIndex.open(index)
-    names = read_names(index, len(opened))
+    names = read_names(index, opened.ids)
     query_names: tuple[str, ...] | None
     if model is None:
-        if Path(queries).suffix not in (".npz", ".npy"):
+        if Path(queries).suffix not in CODES:
             raise ValueError(f"--model is needed to encode {queries}")
         codes, _, query_names = read_codes(Path(queries), opened.n_bits)
     else:
         fitted = load(model)
         if (n_bits := hasher_of(fitted).n_bits) != opened.n_bits:
             raise ValueError(f"the model gives {n_bits} bits, the index holds {opened.n_bits}")
-        dataset = load_items_for(
-            fitted, queries, size=image_size, grey=grey, column=column, name_column=name_column
-        )
+        dataset = load_items_for(fitted, queries, column=column, name_column=name_column)
         codes, query_names = _encode(fitted, dataset.X), dataset.item_names
     rows = [
         {
             "query": query_names[number] if query_names else number,
             "rank": rank,
             "id": int(id_),
-            **({"name": names[id_]} if names else {}),
+            **({} if names is None else {"name": names[int(id_)]}),
             "distance": int(distance),
         }
         for number, (ids, distances) in enumerate(_lists(opened, codes, k, radius))
@@ -189,9 +182,10 @@ def search(
     ]
     if as_json:
         print_json(rows)
+    elif rows:
+        print_table(list(rows[0]), [list(row.values()) for row in rows], thousands="")
     else:
-        columns = ["query", "rank", "id", *(["name"] if names else []), "distance"]
-        print_table(columns, [list(row.values()) for row in rows])
+        message("nothing found")
 
 
 def _lists(
@@ -199,16 +193,16 @@ def _lists(
 ) -> list[tuple[NDArray[np.int64], NDArray[np.int32]]]:
     if radius is not None:
         return list(index.search_radius(codes, radius))
-    found = index.search(codes, k)
+    found = index.search(codes, min(k, max(1, len(index))))  # more places would stay empty
     return list(zip(found.ids, found.distances, strict=True))
 
 
 def _encode(model: Any, X: NDArray[Any]) -> NDArray[np.uint8]:
-    """Encode in chunks under a progress bar."""
+    """Encode in chunks, at a terminal under a progress bar."""
     from hashlearn.models import encode as encode_chunk
 
     rows = 8192
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
-        starts = bar.track(range(0, len(X), rows), description="encoding")
-        return np.concatenate([encode_chunk(model, X[i : i + rows]) for i in starts])
+    starts: Iterable[int] = range(0, len(X), rows)
+    if sys.stderr.isatty():
+        starts = track(starts, "encoding", console=Console(stderr=True), transient=True)
+    return np.concatenate([encode_chunk(model, X[i : i + rows]) for i in starts])

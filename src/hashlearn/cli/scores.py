@@ -3,7 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
@@ -28,31 +28,35 @@ _COLUMNS = ["method", "bits", "mAP", "pooled area", "P@100", "bytes", "fit"]
 
 
 def demo(
-    data: Annotated[str, typer.Option(help="digits (bundled), mnist, or other images.")] = "digits",
+    data: Annotated[
+        str, typer.Option(help="digits (bundled), mnist, or a folder of images.")
+    ] = "digits",
     bits: Annotated[int, typer.Option(help="Length of the codes.")] = 32,
     methods: Methods = "lsh,itq,sigah",
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for the picture and the rows.")
     ] = Path("demo"),
     seed: Seed = 0,
+    image_size: ImageSize = None,
     as_json: AsJson = False,
 ) -> None:
-    """Fit, encode, index, search and score three methods; print a table and draw a picture.
+    """Fit, encode, index, search and score methods on images; print a table, draw a picture.
 
     Example: `hashlearn demo --data mnist`
     """  # numpydoc ignore=PR01
-    from hashlearn.benchmark import default_recipe, rescore, run_methods
-    from hashlearn.data import load_dataset
+    from hashlearn.benchmark import default_protocol, default_recipe, rescore, run_methods
+    from hashlearn.cli.files import load_items
     from hashlearn.demo import draw_neighbors
     from hashlearn.evaluation import Protocol
 
-    dataset = load_dataset(data)
+    if output.exists() and not output.is_dir():
+        raise NotADirectoryError(f"{output} is a file; give the name of a folder")
+    dataset = load_items(data, size=image_size)
     if dataset.X.ndim < 3 or dataset.y is None:
         raise ValueError(f"the demo draws labelled images; {data} has none")
     recipe = default_recipe(dataset, seed)
     n_neighbors = max(1, len(dataset.split(recipe).database) // 60)  # 1,000 of MNIST's 60,000
     protocol = Protocol(truth="euclidean", n_neighbors=n_neighbors)
-    output.mkdir(parents=True, exist_ok=True)
     runs = []
     for run in run_methods(
         dataset, names_in(methods), [bits], protocol=protocol, recipe=recipe, seeds=[seed]
@@ -60,7 +64,8 @@ def demo(
         message(f"{run.row['method']}: fitted in {run.row['fit_seconds']:.1f} s", style="dim")
         runs.append(run)
     rows = [run.row for run in runs]
-    by_label = [rescore(run, dataset, Protocol(truth="labels")) for run in runs]
+    by_label = [rescore(run, dataset, default_protocol(dataset)) for run in runs]
+    output.mkdir(parents=True, exist_ok=True)
     picture = output / f"{dataset.name}-{bits}-bits.png"
     draw_neighbors(dataset, runs, picture)
     append_rows(rows, output / "rows.jsonl")
@@ -68,7 +73,7 @@ def demo(
         print_json(rows)
         return
     print_table(
-        [*_COLUMNS, "mAP by label"],
+        [*_COLUMNS, "label mAP"],
         [
             [*_cells(row), scores.mean_average_precision]
             for row, scores in zip(rows, by_label, strict=True)
@@ -86,8 +91,8 @@ def evaluate(
     protocol: Annotated[
         str | None,
         typer.Option(
-            help="sigah-mnist, cifar10-1k, cifar10-10k-at-1000 or labels. Default: labels if there "
-            "are any, otherwise Euclidean neighbours.",
+            help="sigah-mnist, cifar10-1k, cifar10-10k-at-1000, labels or euclidean-100. Default: "
+            "labels if there are any, otherwise euclidean-100.",
         ),
     ] = None,
     neighbors: Annotated[
@@ -95,8 +100,8 @@ def evaluate(
     ] = None,
     queries: Annotated[int | None, typer.Option(help="Number of queries to draw.")] = None,
     queries_from: Annotated[
-        Literal["test", "train", "all"] | None,
-        typer.Option(help="Where to draw queries: test part, training part (to choose on), all."),
+        str | None,
+        typer.Option(help="Where to draw queries: test, train (to choose settings on) or all."),
     ] = None,
     seeds: Annotated[str, typer.Option(help="Seeds of the methods, joined by commas.")] = "0",
     split_seed: Annotated[int, typer.Option(help="Seed of the draw of queries.")] = 0,
@@ -115,7 +120,7 @@ def evaluate(
 
     Example: `hashlearn evaluate mnist --methods lsh,itq,sigah --protocol sigah-mnist`
     """  # numpydoc ignore=PR01
-    from hashlearn.benchmark import default_recipe, run_methods
+    from hashlearn.benchmark import default_protocol, default_recipe, run_methods
     from hashlearn.cli.files import check_output, load_items
     from hashlearn.evaluation import get_protocol
 
@@ -130,14 +135,14 @@ def evaluate(
     }
     named = None if protocol is None else get_protocol(protocol)
     dataset = load_items(data, size=image_size, grey=grey, column=column, label_column=label_column)
-    judged = named or get_protocol("labels" if dataset.y is not None else "euclidean-100")
+    judged = named or default_protocol(dataset)
     if neighbors is not None:
         judged = replace(judged, truth="euclidean", n_neighbors=neighbors)
-    recipe = default_recipe(dataset, split_seed, protocol)
-    if queries_from is not None:
-        recipe = replace(recipe, queries_from=queries_from)
-    if queries is not None:
-        recipe = replace(recipe, n_queries=queries)
+    asked: dict[str, Any] = {"queries_from": queries_from, "n_queries": queries}
+    recipe = replace(
+        default_recipe(dataset, split_seed, protocol),
+        **{name: value for name, value in asked.items() if value is not None},
+    )
     rows = []
     try:
         for run in run_methods(dataset, protocol=judged, recipe=recipe, **jobs):
@@ -151,7 +156,7 @@ def evaluate(
             if output is not None:
                 append_rows([row], output)
     finally:  # what is done is shown, also when a later method fails
-        if as_json:
+        if rows and as_json:
             print_json(rows)
         elif rows:
             title = f"{rows[0]['scores']['n_queries']:,} queries, {rows[0]['n_database']:,} items"

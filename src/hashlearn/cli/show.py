@@ -22,6 +22,18 @@ def message(text: str, style: str | None = None) -> None:
     Console(stderr=True).print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
+def progress(text: str) -> None:
+    """Say what is going on, to a person who waits at a terminal.
+
+    Parameters
+    ----------
+    text : str
+        The line.
+    """
+    if sys.stderr.isatty():
+        message(text, style="dim")
+
+
 def print_json(values: Any) -> None:
     """Print values for a program on standard output.
 
@@ -51,7 +63,9 @@ def report(values: dict[str, Any], sentence: str, *, as_json: bool) -> None:
         message(sentence)
 
 
-def print_table(columns: list[str], rows: list[list[Any]], title: str | None = None) -> None:
+def print_table(
+    columns: list[str], rows: list[list[Any]], title: str | None = None, thousands: str = ","
+) -> None:
     """Print a table on standard output; numbers are aligned to the right.
 
     Parameters
@@ -62,6 +76,8 @@ def print_table(columns: list[str], rows: list[list[Any]], title: str | None = N
         Cells; floats are shown with three digits.
     title : str, optional
         Line above the table.
+    thousands : str, default=","
+        What separates the thousands of whole numbers; nothing for numbers that are names.
     """
     table = Table(title=title, title_justify="left")
     for number, column in enumerate(columns):
@@ -70,16 +86,16 @@ def print_table(columns: list[str], rows: list[list[Any]], title: str | None = N
             column,
             justify="right" if is_number else "left",
             overflow="fold",
-            no_wrap=is_number or number == 0,
+            no_wrap=is_number,
         )
     for row in rows:
-        table.add_row(*map(_cell, row))
+        table.add_row(*(_cell(value, thousands) for value in row))
     Console().print(table)
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, thousands: str) -> str:
     if isinstance(value, float):
         return f"{value:.3f}"
     if isinstance(value, int):
-        return f"{value:,}"
+        return f"{value:,}".replace(",", thousands)
     return escape(str(value))

@@ -82,7 +82,7 @@ def read_npy(path: Path) -> NDArray[Any]:
 
     Returns
     -------
-    ndarray of any shape and dtype but object
+    ndarray of shape (...), any dtype but object
         Its array.
 
     Raises

@@ -1,4 +1,4 @@
-"""Folders of images."""
+"""Images: a folder of them, or one."""
 
 import struct
 import warnings
@@ -49,12 +49,6 @@ def load_images(
         from `folder` on as `item_names`. If every image is in a sub-folder, `y` numbers the
         sub-folders of the first level, in alphabetical order.
 
-    Warns
-    -----
-    UserWarning
-        For each file that cannot be read, or has so many pixels that it may be an attack; it is
-        left out.
-
     Raises
     ------
     TypeError
@@ -63,15 +57,19 @@ def load_images(
         If `mode` is unknown, `image_size` is not positive, there are no images or none that can be
         read, or images differ in size and `image_size` is None.
 
+    Warns
+    -----
+    UserWarning
+        For each file that cannot be read, or has so many pixels that it may be an attack; it is
+        left out.
+
     Notes
     -----
     Images are turned as their EXIF orientation says, transparent ones are laid on white, of moving
     ones the first picture is taken, 16-bit grey is cut to its upper 8 bits, and resizing is
     bilinear over all pixels that a new pixel covers.
     """
-    if mode not in ("rgb", "grey"):
-        raise ValueError(f'mode must be "rgb" or "grey", got {mode!r}')
-    size = None if image_size is None else _check_size(image_size)
+    size = _check_options(image_size, mode)
     paths = files_in(folder, SUFFIXES)
     if not paths:
         raise ValueError(f"{folder} has no images; extensions read: {', '.join(SUFFIXES)}")
@@ -90,6 +88,56 @@ def load_images(
         item_names=tuple(names[i].as_posix() for i in kept),
         source=str(folder),
     )
+
+
+def load_image(
+    path: Path, *, image_size: tuple[int, int] | None = None, mode: Mode = "rgb"
+) -> Dataset:
+    """Load one image as a data set of one item.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        File with one of the extensions of `SUFFIXES`.
+    image_size : tuple of int (height, width), default=None
+        As in :func:`load_images`.
+    mode : {"rgb", "grey"}, default="rgb"
+        Three channels, or none.
+
+    Returns
+    -------
+    Dataset
+        `X` uint8 of shape (1, h, w, 3), or (1, h, w) if grey; the name of the file as
+        `item_names`.
+
+    Raises
+    ------
+    TypeError
+        If `image_size` is not two integers.
+    ValueError
+        If `mode` is unknown, `image_size` is not positive, or the image cannot be read.
+    """
+    size = _check_options(image_size, mode)
+    pixels = read_image(path, size=size, mode=mode)
+    return Dataset(path.stem, pixels[None], item_names=(path.name,), source=str(path))
+
+
+def are_images(path: Path) -> bool:
+    """Tell whether a path leads to images, going by extensions alone.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        File or folder.
+
+    Returns
+    -------
+    bool
+        Whether it is an image, or a folder that holds at least one.
+    """
+    if path.is_dir():
+        return bool(files_in(path, SUFFIXES))
+    return path.suffix.lower() in SUFFIXES
 
 
 def read_image(path: Path, *, size: tuple[int, int] | None, mode: Mode) -> NDArray[np.uint8]:
@@ -169,6 +217,12 @@ def _read_all(
     if not kept:
         raise ValueError(f"none of {len(paths)} images can be read, the first is {paths[0]}")
     return X[: len(kept)], kept
+
+
+def _check_options(image_size: Any, mode: Any) -> tuple[int, int] | None:
+    if mode not in ("rgb", "grey"):
+        raise ValueError(f'mode must be "rgb" or "grey", got {mode!r}')
+    return None if image_size is None else _check_size(image_size)
 
 
 def _check_size(image_size: Any) -> tuple[int, int]:

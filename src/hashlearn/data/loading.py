@@ -15,7 +15,8 @@ _PARQUET_OPTIONS = ("column", "label_column", "name_column")
 _IMAGE_OPTIONS = ("image_size", "mode")
 _ALLOWED = (
     f"named data sets are {', '.join(NAMES)}; paths lead to a file ending in .npy, .npz or "
-    ".parquet, or to a folder of images or of .parquet files"
+    f".parquet, to an image ({', '.join(images.SUFFIXES)}), or to a folder of images or of "
+    ".parquet files"
 )
 
 
@@ -35,8 +36,8 @@ def load_dataset(
     ----------
     name_or_path : str or path-like
         Name of one of `datasets`, or path of an ``.npy``, ``.npz`` or ``.parquet`` file, a folder
-        of Parquet files, or a folder of images. A string that is a name means the named data set:
-        write ``"./mnist"`` for a folder of that name.
+        of Parquet files, an image, or a folder of images. A string that is a name means the named
+        data set: write ``"./mnist"`` for a folder of that name.
     download : bool, default=True
         Whether a named data set that is not here may be downloaded to the user's cache.
     column : str, default=None
@@ -56,11 +57,6 @@ def load_dataset(
     Dataset
         The data set.
 
-    Warns
-    -----
-    UserWarning
-        For each image that cannot be read; it is left out.
-
     Raises
     ------
     TypeError
@@ -76,8 +72,13 @@ def load_dataset(
         If reading Parquet needs pyarrow and it is not installed.
     ValueError
         If the name or extension is unknown, an option does not belong to what is loaded, or the
-        data are damaged or not what `Dataset` takes: NaN, nulls, lists of different lengths, no
-        rows, a number of labels that is not that of the items.
+        data are damaged (a single image too) or not what `Dataset` takes: NaN, nulls, lists of
+        different lengths, no rows, a number of labels that is not that of the items.
+
+    Warns
+    -----
+    UserWarning
+        For each image of a folder that cannot be read; it is left out.
 
     Notes
     -----
@@ -123,6 +124,9 @@ def _load_path(path: Path, options: dict[str, Any]) -> Dataset:
     if suffix == parquet.SUFFIX:
         _refuse(options, _PARQUET_OPTIONS, "a Parquet file")
         return parquet.load_parquet(path, **options)
+    if suffix in images.SUFFIXES:
+        _refuse(options, _IMAGE_OPTIONS, "an image")
+        return images.load_image(path, **options)
     if suffix in (".npy", ".npz"):
         _refuse(options, (), f"an {suffix} file")
         return load_npy(path) if suffix == ".npy" else load_npz(path)

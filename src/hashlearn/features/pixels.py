@@ -5,7 +5,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils.validation import check_array, check_is_fitted
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 
 class Pixels(TransformerMixin, BaseEstimator):
@@ -63,7 +64,7 @@ class Pixels(TransformerMixin, BaseEstimator):
         ValueError
             If `X` is empty, has fewer than 2 axes, or holds NaN or infinity.
         """
-        images = _check_images(X)
+        images = self._check_images(X, reset=True)
         rows = _scaled_rows(images)
         self.image_shape_ = tuple(images.shape[1:])
         self.n_features_in_ = rows.shape[1]
@@ -79,7 +80,7 @@ class Pixels(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n, *image_shape_)
+        X : array-like of shape (n, *image_shape_), numeric
             Images like those of ``fit``.
 
         Returns
@@ -95,11 +96,10 @@ class Pixels(TransformerMixin, BaseEstimator):
             If the images have another shape than in ``fit``, or hold NaN or infinity.
         """
         check_is_fitted(self)
-        images = _check_images(X)
-        if tuple(images.shape[1:]) != tuple(self.image_shape_):
-            raise ValueError(
-                f"images have the shape {images.shape[1:]}, in fit they had {self.image_shape_}"
-            )
+        images = self._check_images(X, reset=False)
+        learned = tuple(self.image_shape_)  # a list after it was saved and loaded
+        if images.shape[1:] != learned:
+            raise ValueError(f"images have the shape {images.shape[1:]}, in fit they had {learned}")
         rows = _scaled_rows(images)
         rows -= self.mean_
         return rows
@@ -119,10 +119,16 @@ class Pixels(TransformerMixin, BaseEstimator):
         """
         return np.array([f"pixel{i}" for i in range(self.n_features_in_)], dtype=object)
 
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]  # which everything else becomes
+        return tags
 
-def _check_images(X: ArrayLike) -> NDArray[Any]:
-    images: NDArray[Any] = check_array(X, dtype="numeric", allow_nd=True)
-    return images
+    def _check_images(self, X: ArrayLike, *, reset: bool) -> NDArray[Any]:
+        images: NDArray[Any] = check_array(X, dtype="numeric", allow_nd=True)
+        if images.ndim == 2:  # of images, the height would be taken for the number of features
+            validate_data(self, X, reset=reset, skip_check_array=True)
+        return images
 
 
 def _scaled_rows(images: NDArray[Any]) -> NDArray[np.float32]:

@@ -1,0 +1,40 @@
+import numpy as np
+import pytest
+from sklearn.preprocessing import Normalizer, StandardScaler
+
+from hashlearn.features import Pixels, feature_classes, make_features
+
+
+def test_names_become_transformers_in_their_order():
+    made = make_features("pixels, standardize,l2")
+    assert [type(step) for step in made] == [Pixels, StandardScaler, Normalizer]
+
+
+@pytest.mark.parametrize("names", ["", "none"])
+def test_nothing_is_made_of_nothing(names):
+    assert make_features(names) == []
+
+
+def test_transformers_are_new_at_every_call():
+    assert make_features("pixels")[0] is not make_features("pixels")[0]
+
+
+@pytest.mark.parametrize("names", ["gist", "pixels,gist", "pixels,,l2", "none,l2", "Pixels"])
+def test_an_unknown_name_gets_the_list_of_names(names):
+    with pytest.raises(ValueError, match=r"unknown features .*pixels, standardize, l2, none"):
+        make_features(names)
+
+
+def test_the_names_mean_what_the_documentation_says():
+    X = np.random.default_rng(0).normal(3, 2, size=(50, 4))
+    (standardize,), (l2,) = make_features("standardize"), make_features("l2")
+    rows = standardize.fit_transform(X)
+    np.testing.assert_allclose(rows.mean(axis=0), 0, atol=1e-12)
+    np.testing.assert_allclose(rows.var(axis=0), 1)
+    np.testing.assert_allclose(np.linalg.norm(l2.fit_transform(X), axis=1), 1)
+
+
+def test_classes_are_listed_by_their_own_names():
+    assert feature_classes() == {
+        "Pixels": Pixels, "StandardScaler": StandardScaler, "Normalizer": Normalizer,
+    }  # fmt: skip
