@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import hashlearn
-from hashlearn.cli import options
+from hashlearn import cli
 
 ENTRY = (sys.executable, "-c", "from hashlearn.cli import main; main()")
 
@@ -28,7 +28,7 @@ WRONG = [
     (("fit", "broken.png", "-o", "OUT"), "broken.png is damaged or not an image"),
     (("fit", "broken.npz", "-o", "OUT"), "broken.npz is not an .npz file, is damaged"),
     (("fit", "new.jpg", "-o", "OUT"), "minimum of 2 is required"),
-    (("fit", "photos", "-o", "OUT"), "give --image-size HEIGHTxWIDTH"),
+    (("fit", "photos", "-o", "OUT"), "image_size=(height, width)"),
     ((*FIT, "--method", "hashnet"), "unknown method 'hashnet'; there are: lsh, itq, sigah"),
     ((*FIT, "--features", "gist"), "unknown features 'gist'; there are: pixels, "),
     ((*FIT, "--set", "n_iter"), "--set takes name=value, got 'n_iter'"),
@@ -41,13 +41,13 @@ WRONG = [
     ((*FIT, "--bits", "17"), "ITQ takes at most as many bits as there are features and samples"),
     ((*FIT, "--method", "lsh", "--bits", f"{10**13}"), "allocate"),
     ((*FIT, "--seed", "-1"), "Seed must be between"),
-    ((*FIT, "--image-size", "8x8"), "--image-size cannot be given with an .npz file"),
-    ((*FIT, "--grey", "--column", "a"), "--column and --grey cannot be given with an .npz file"),
+    ((*FIT, "--image-size", "8x8"), "image_size cannot be given with an .npz file"),
+    ((*FIT, "--grey", "--column", "a"), "column and mode cannot be given with an .npz file"),
     ((*PHOTOS[:3], "8", "-o", "OUT"), "--image-size must be as 64x64 (height x width), got '8'"),
     ((*PHOTOS[:3], "0x8", "-o", "OUT"), "--image-size must be as 64x64"),
     ((*PHOTOS[:3], "8x8x3", "-o", "OUT"), "--image-size must be as 64x64"),
-    ((*PHOTOS, "--label-column", "a"), "--label-column cannot be given with a folder of images; "
-                                       "it takes --image-size, --grey"),
+    ((*PHOTOS, "--label-column", "a"), "label_column cannot be given with a folder of images; "
+                                       "it takes image_size, mode"),
     (("fit", "vectors.npz", "-o", "absent/out"), "the folder absent does not exist"),
     (("fit", "vectors.npz", "-o", "photos"), "photos is a folder; give the name of a file"),
     ((*ENCODE, "codes.txt"), "the file must end in .npz or .npy, got codes.txt"),
@@ -101,18 +101,18 @@ WRONG = [
     ((*EVALUATE, "--seeds", ""), "--seeds takes whole numbers joined by commas, got ''"),
     ((*EVALUATE, "--set", "rounds=3"), "lsh has no parameter rounds"),
     ((*EVALUATE, "--features", "gist"), "unknown features 'gist'"),
-    ((*EVALUATE, "--neighbors", "99"), "--neighbors must be from 1 to 36, got 99"),
+    ((*EVALUATE, "--neighbors", "99"), "n_neighbors must be from 1 to 36, got 99"),
     ((*EVALUATE, "--queries", "0"), "n_queries must be at least 1"),
     ((*EVALUATE, "--queries", "40"), "leave an empty database"),
     ((*EVALUATE, "--queries-from", "test"), "needs a published split, and this data set has no part"
-                                            " 'train' and no part 'test'; use --queries-from all"),
+                                            " 'train' and no part 'test'; use"),
     ((*EVALUATE, "--queries-from", "here"), 'queries_from must be "test", "train" or "all"'),
     ((*EVALUATE, "--split-seed", "-1"), "seed must be at least 0"),
     (("evaluate", "bare.npy", "--protocol", "labels", "-o", "OUT"), "needs labels"),
     (("evaluate", "absent.npz", "-o", "OUT"), "there is no file or folder absent.npz"),
     (("evaluate", "vectors.npz", "-o", "absent/rows.jsonl"), "the folder absent does not exist"),
     (("demo", "--data", "vectors.npz", "-o", "OUT"), "the demo draws labelled images; vectors.npz"),
-    (("demo", "--data", "photos", "-o", "OUT"), "give --image-size HEIGHTxWIDTH"),
+    (("demo", "--data", "photos", "-o", "OUT"), "image_size=(height, width)"),
     (("demo", "-o", "notes.txt"), "notes.txt is a file; give the name of a folder"),
 ]  # fmt: skip
 
@@ -232,12 +232,19 @@ def test_a_parquet_file_without_numbers_is_refused_in_the_words_of_the_command_l
     parquet.write_table(arrow.table({"embedding": [[1.0, 2.0]]}), "lists.parquet")
     before = contents(bad)
     ended = run("fit", "lists.parquet", "-o", "out", code=2)
-    assert_refused(ended, "name a column of lists: --column NAME")
+    assert_refused(ended, "name a column of lists: column=")
     assert contents(bad) == before
 
 
-def test_an_error_of_several_lines_becomes_one():
-    assert options.as_options("first\n  second\n") == "first second"
+def test_an_error_of_several_lines_becomes_one(monkeypatch, capsys):
+    def fail(**_):
+        raise ValueError("first\n  second\n")
+
+    monkeypatch.setattr(cli, "app", fail)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "Error: first second\n"
 
 
 @pytest.mark.parametrize(
@@ -248,6 +255,14 @@ def test_wrong_usage_ends_with_exit_code_2(run, arguments):
     assert ended.out == ""
     assert "Usage: hashlearn" in ended.err
     assert "Traceback" not in ended.err
+
+
+def run_process(arguments, folder):
+    """Run a command in a process of its own."""
+    environment = {name: value for name, value in os.environ.items() if name != "FORCE_COLOR"}
+    return subprocess.run(
+        [*ENTRY, *arguments], capture_output=True, text=True, cwd=folder, env=environment
+    )
 
 
 @pytest.mark.parametrize(
@@ -263,7 +278,7 @@ def test_wrong_usage_ends_with_exit_code_2(run, arguments):
     ],
 )
 def test_a_process_ends_as_it_should(bad, arguments, code, err):
-    ended = subprocess.run([*ENTRY, *arguments], capture_output=True, text=True, cwd=bad)
+    ended = run_process(arguments, bad)
     assert ended.returncode == code
     assert ended.stdout == ""
     assert re.fullmatch(err, ended.stderr)
@@ -271,10 +286,7 @@ def test_a_process_ends_as_it_should(bad, arguments, code, err):
 
 def test_a_damaged_image_in_a_folder_is_a_warning_of_one_line(bad):
     (bad / "broken.png").rename(bad / "photos" / "day" / "broken.png")
-    ended = subprocess.run(
-        [*ENTRY, "encode", "photos.model", "photos", "-o", "out.npz"],
-        capture_output=True, text=True, cwd=bad,
-    )  # fmt: skip
+    ended = run_process(("encode", "photos.model", "photos", "-o", "out.npz"), bad)
     assert ended.returncode == 0
     warning, report = ended.stderr.splitlines()
     assert re.fullmatch(r"Warning: left out: photos/day/broken\.png is damaged .*", warning)

@@ -10,7 +10,6 @@ from typing import Any
 
 import typer
 
-from hashlearn.cli.options import as_options
 from hashlearn.cli.road import encode, fit, index, search
 from hashlearn.cli.scores import demo, evaluate
 from hashlearn.cli.show import message
@@ -35,7 +34,7 @@ def main() -> None:
     try:
         app(prog_name="hashlearn")
     except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
-        message(f"Error: {as_options(str(error))}", style="bold red")
+        message(f"Error: {' '.join(str(error).split())}", style="bold red")
         sys.exit(2)
 
 

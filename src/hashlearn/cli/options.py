@@ -1,7 +1,6 @@
 """Options that several commands share, and what turns their text into values."""
 
 import json
-import re
 from typing import Annotated, Any
 
 import typer
@@ -144,39 +143,3 @@ def settings_in(pairs: list[str] | None) -> dict[str, Any]:
         except json.JSONDecodeError:
             settings[name] = value
     return settings
-
-
-_OPTIONS = {
-    "column": "--column",
-    "label_column": "--label-column",
-    "name_column": "--name-column",
-    "image_size": "--image-size",
-    "mode": "--grey",
-}
-_PHRASES = {
-    "image_size=(height, width)": "--image-size HEIGHTxWIDTH",
-    "column=...": "--column NAME",
-    "n_neighbors must be": "--neighbors must be",
-    'SplitRecipe(queries_from="all", n_queries=...)': "--queries-from all",
-}
-
-
-def as_options(text: str) -> str:
-    """Word for the command line what an error says to callers of Python.
-
-    Parameters
-    ----------
-    text : str
-        What the library says.
-
-    Returns
-    -------
-    str
-        The same on one line, with options in place of arguments.
-    """
-    line = " ".join(part.strip() for part in text.splitlines())
-    if " cannot be given with " in line:  # the one message that lists arguments; it has no paths
-        return re.sub(r"\w+", lambda word: _OPTIONS.get(word[0], word[0]), line)
-    for phrase, option in _PHRASES.items():
-        line = line.replace(phrase, option)
-    return line

@@ -40,6 +40,8 @@ def batches(n_samples: int, batch_size: int, device: torch.device) -> Iterator[t
 
 def progress(n_epochs: int, description: str) -> Iterator[int]:
     """Count epochs under a progress bar on standard error; silent when that is no terminal."""
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
+    if not sys.stderr.isatty():
+        yield from range(n_epochs)
+        return
+    with Progress(console=Console(stderr=True), transient=True) as bar:
         yield from bar.track(range(n_epochs), description=description)
