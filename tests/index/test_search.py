@@ -1,11 +1,14 @@
 """Searches against plain loops: over bits, items and queries."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hashlearn.codes import pack_bits
+from hashlearn.codes import hamming_distances, pack_bits
 from hashlearn.index import HammingIndex, scan
 from hashlearn.results import Neighbors
 
@@ -135,56 +138,173 @@ def test_strided_and_read_only_arrays_are_taken():
     assert_finds(index.search(queries, 7), queries, items, 7, 64)
 
 
-def test_results_are_the_same_for_any_number_of_threads(monkeypatch):
-    monkeypatch.setattr(scan, "_MIN_WORK", 0)
-    monkeypatch.setattr(scan, "_BLOCK_BYTES", 1000)
-    rng = np.random.default_rng(1)
-    codes, queries = make_codes(rng, 300, 20), make_codes(rng, 41, 20)
-    alone = HammingIndex(20, threads=1)
-    alone.add(codes)
-    expected, within = alone.search(queries, 50), alone.search_radius(queries, 8)
-    for threads in (2, 3, 64, None):
-        index = HammingIndex(20, threads=threads)
+KERNELS = [*(scan._native.kernels() if scan._native else ()), "numpy"]
+every_kernel = pytest.mark.parametrize("kernel", KERNELS)
+
+
+@every_kernel
+@given(
+    n_bits=st.integers(1, 330),
+    n=st.integers(0, 700),
+    n_queries=st.integers(0, 20),
+    k=st.integers(1, 800),
+    seed=st.integers(0, 2**32 - 1),
+)
+@settings(max_examples=60, deadline=None)
+def test_every_kernel_finds_what_the_definition_says(kernel, n_bits, n, n_queries, k, seed):
+    rng = np.random.default_rng(seed)
+    index = HammingIndex(n_bits, threads=int(rng.integers(1, 4)))
+    index.add(make_codes(rng, n, n_bits), make_ids(rng, n))
+    queries = make_codes(rng, n_queries, n_bits)
+    radius = int(rng.integers(0, n_bits + 1))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HASHLEARN_KERNEL", kernel)
+        found, within = index.search(queries, k), index.search_radius(queries, radius)
+    distances = hamming_distances(queries, index.codes).astype(np.int32)
+    order = np.argsort(distances, axis=1, kind="stable")
+    n_found = min(k, n)
+    expected_ids = np.full((n_queries, k), -1)
+    expected_ids[:, :n_found] = index.ids[order[:, :n_found]]
+    expected_distances = np.full((n_queries, k), n_bits + 1)
+    ordered = np.take_along_axis(distances, order, axis=1)
+    expected_distances[:, :n_found] = ordered[:, :n_found]
+    np.testing.assert_array_equal(found.ids, expected_ids)
+    np.testing.assert_array_equal(found.distances, expected_distances)
+    for (ids, bits), row, places in zip(within, ordered, order, strict=True):
+        np.testing.assert_array_equal(ids, index.ids[places[row <= radius]])
+        np.testing.assert_array_equal(bits, row[row <= radius])
+
+
+@every_kernel
+@pytest.mark.parametrize("n_bits", [64, 128, 200, 256, 1000])
+def test_long_searches_give_the_same_for_every_kernel_and_any_number_of_threads(
+    monkeypatch, kernel, n_bits
+):
+    rng = np.random.default_rng(n_bits)
+    width = -(-n_bits // 8)
+    centres = rng.integers(0, 256, (40, width), dtype=np.uint8)
+    codes = centres[rng.integers(0, 40, 20_000)] ^ (rng.random((20_000, width)) < 0.05)
+    queries = codes[rng.choice(20_000, 40)] ^ (rng.random((40, width)) < 0.05)
+    monkeypatch.setenv("HASHLEARN_KERNEL", "numpy")
+    index = HammingIndex(8 * width, threads=1)
+    index.add(codes)
+    expected, within = index.search(queries, 300), index.search_radius(queries, 9)
+    monkeypatch.setenv("HASHLEARN_KERNEL", kernel)
+    for threads in (1, 2, 7):
+        index = HammingIndex(8 * width, threads=threads)
         index.add(codes)
-        assert_same(index.search(queries, 50), expected)
-        assert_same(index.search_radius(queries, 8), within)
+        assert_same(index.search(queries, 300), expected)
+        assert_same(index.search_radius(queries, 9), within)
+
+
+def test_a_single_query_over_a_large_database_is_divided_among_threads_with_the_same_result():
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 256, (4_400_000, 8), dtype=np.uint8)
+    codes[rng.choice(len(codes), 3000)] = codes[0]  # ties in every part
+    query = codes[:1]
+    distances = hamming_distances(query, codes)[0]
+    expected = np.argsort(distances, kind="stable")[:2500]
+    for threads in (1, 2, 5):
+        index = HammingIndex(64, threads=threads)
+        index.add(codes)
+        found = index.search(query, 2500)
+        np.testing.assert_array_equal(found.ids[0], expected)
+        np.testing.assert_array_equal(found.distances[0], distances[expected])
+
+
+def test_searches_from_many_threads_at_a_time_do_not_disturb_one_another():
+    rng = np.random.default_rng(1)
+    index = HammingIndex(64, threads=2)
+    index.add(rng.integers(0, 256, (30_000, 8), dtype=np.uint8))
+    queries = rng.integers(0, 256, (64, 8), dtype=np.uint8)
+    expected = index.search(queries, 50)
+    with ThreadPoolExecutor(8) as pool:
+        for found in pool.map(lambda _: index.search(queries, 50), range(40)):
+            assert_same(found, expected)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_forked_process_can_search_with_threads():
+    rng = np.random.default_rng(2)
+    index = HammingIndex(64, threads=2)
+    index.add(rng.integers(0, 256, (30_000, 8), dtype=np.uint8))
+    queries = rng.integers(0, 256, (64, 8), dtype=np.uint8)
+    expected = index.search(queries, 5)  # the parent's threads are running now
+    child = os.fork()
+    if child == 0:
+        same = np.array_equal(index.search(queries, 5).ids, expected.ids)
+        os._exit(0 if same else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 @pytest.mark.parametrize("block_bytes", [1, 700, 1 << 30])
-def test_results_are_the_same_for_any_size_of_block(monkeypatch, block_bytes):
+def test_the_numpy_route_gives_the_same_for_any_size_of_block(monkeypatch, block_bytes):
     rng = np.random.default_rng(2)
     codes, queries = make_codes(rng, 100, 33), make_codes(rng, 9, 33)
-    index = HammingIndex(33)
+    monkeypatch.setenv("HASHLEARN_KERNEL", "numpy")
+    index = HammingIndex(33, threads=3)
     index.add(codes)
     expected = index.search(queries, 20)
+    monkeypatch.setattr(scan, "_MIN_WORK", 0)
     monkeypatch.setattr(scan, "_BLOCK_BYTES", block_bytes)
     assert_same(index.search(queries, 20), expected)
 
 
-def test_an_error_in_a_thread_is_raised(monkeypatch):
+def test_an_error_in_a_thread_of_the_numpy_route_is_raised(monkeypatch):
+    monkeypatch.setenv("HASHLEARN_KERNEL", "numpy")
     monkeypatch.setattr(scan, "_MIN_WORK", 0)
-    monkeypatch.setattr(scan, "_choose_kernel", lambda: lambda *_: 1 / 0)
+    monkeypatch.setattr(scan, "hamming_distances", lambda *_: 1 / 0)
     index = HammingIndex(8, threads=2)
     index.add([[1]])
     with pytest.raises(ZeroDivisionError):
         index.search([[1], [2], [3]], 1)
 
 
-@given(st.integers(1, 300), st.integers(0, 30), st.integers(0, 5), st.integers(0, 2**32 - 1))
-@settings(max_examples=60, deadline=None)
-def test_the_compiled_and_the_numpy_route_find_the_same(n_bits, n, n_queries, seed):
-    pytest.importorskip("hashlearn._native", reason="the extension is not built")
-    rng = np.random.default_rng(seed)
-    index = HammingIndex(n_bits)
-    index.add(make_codes(rng, n, n_bits))
-    queries = make_codes(rng, n_queries, n_bits)
-    found = []
-    for native in ("0", "1"):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("HASHLEARN_NATIVE", native)
-            found.append((index.search(queries, 7), index.search_radius(queries, n_bits // 2)))
-    assert_same(found[0][0], found[1][0])
-    assert_same(found[0][1], found[1][1])
+def test_a_kernel_that_is_not_there_is_refused_with_those_that_are(monkeypatch):
+    monkeypatch.setenv("HASHLEARN_KERNEL", "abacus")
+    index = HammingIndex(8)
+    index.add([[1]])
+    with pytest.raises(ValueError, match="numpy here, got 'abacus'"):
+        index.search([[1]], 1)
+
+
+@pytest.mark.skipif(scan._native is None, reason="the extension is not built")
+@pytest.mark.parametrize(
+    ("queries", "positions", "distances", "message"),
+    [
+        (np.zeros((1, 2), np.uint8), (1, 1), (1, 1), "different lengths"),
+        (np.zeros((1, 1), np.uint8), (2, 1), (1, 1), "shape"),
+        (np.zeros((1, 1), np.uint8), (1, 1), (1, 2), "shape"),
+        (np.zeros((1, 1), np.uint8), (1, 9), (1, 9), "at most"),
+    ],
+)
+def test_the_extension_refuses_arrays_that_do_not_fit(queries, positions, distances, message):
+    outputs = np.zeros(positions, np.int64), np.zeros(distances, np.int32)
+    with pytest.raises(ValueError, match=message):
+        scan._native.scan_nearest(queries, np.zeros((3, 1), np.uint8), *outputs, 1, "portable")
+
+
+@pytest.mark.skipif(scan._native is None, reason="the extension is not built")
+def test_the_extension_takes_no_array_that_it_would_have_to_copy():
+    """What is written into the copy of an output would be lost."""
+    codes, places = np.zeros((3, 8), np.uint8), np.zeros((3, 3), np.int64)
+    bits = np.zeros((3, 3), np.int32)
+    read_only = places.copy()
+    read_only.flags.writeable = False
+    for wrong in (
+        (codes.astype(float), codes, places, bits),
+        (codes, codes.astype(np.int8), places, bits),
+        (codes[0], codes, places, bits),
+        (codes, np.zeros((3, 16), np.uint8)[:, ::2], places, bits),
+        (codes, codes, bits, bits),
+        (codes, codes, places.T, bits),
+        (codes, codes, read_only, bits),
+        (codes, codes, places, places),
+        (codes, codes, places.tolist(), bits),
+    ):
+        with pytest.raises(TypeError, match="incompatible function arguments"):
+            scan._native.scan_nearest(*wrong, 1, "portable")
 
 
 def test_the_longest_codes_do_not_overflow():

@@ -1,7 +1,7 @@
 """Station 5: an index of packed codes that answers exactly which ones are nearest.
 
 Distances come from the compiled kernel where it was built, else from NumPy; the environment
-variable ``HASHLEARN_NATIVE=0`` asks for NumPy. Results are the same.
+variable ``HASHLEARN_KERNEL=numpy`` asks for NumPy. Results are the same.
 """
 
 from hashlearn.index.hamming import HammingIndex

@@ -1,4 +1,8 @@
-"""Exact search by measuring the distance to every code, one block of queries after the other."""
+"""Exact search by measuring the distance to every code: compiled, or in NumPy.
+
+The environment variable ``HASHLEARN_KERNEL`` chooses: ``numpy``, or the name of a compiled kernel
+that this processor runs. Without it the fastest is taken. All give the same results.
+"""
 
 import os
 from collections.abc import Callable
@@ -10,6 +14,12 @@ from numpy.typing import NDArray
 
 from hashlearn.codes import hamming_distances
 from hashlearn.results import NO_ID, Neighbors, RadiusNeighbors
+
+_native: Any
+try:
+    from hashlearn import _native
+except ImportError:  # built without a compiler: NumPy does the work
+    _native = None
 
 _BLOCK_BYTES = 1 << 22
 """Distances that one thread holds at a time; small enough to stay in a processor's cache."""
@@ -56,9 +66,19 @@ def scan_nearest(
     >>> scan_nearest(codes[:1], codes, np.array([4, 5, 6]), 2, 8, 1).ids
     array([[4, 6]])
     """
+    n_found = min(k, len(ids))
+    kernel = choose_kernel()
+    if kernel != "numpy" and n_found == k > 0:  # no place stays empty
+        positions = np.empty((len(queries), k), dtype=np.int64)
+        distances = np.empty((len(queries), k), dtype=np.int32)
+        _native.scan_nearest(queries, codes, positions, distances, threads, kernel)
+        return Neighbors(_to_ids(positions, ids), distances)
     found = np.full((len(queries), k), NO_ID, dtype=np.int64)
     bits = np.full((len(queries), k), n_bits + 1, dtype=np.int32)
-    n_found = min(k, len(ids))
+    if kernel != "numpy" and n_found:
+        nearest = scan_nearest(queries, codes, ids, n_found, n_bits, threads)
+        found[:, :n_found], bits[:, :n_found] = nearest.ids, nearest.distances
+        return Neighbors(found, bits)
 
     def keep(start: int, block: Distances) -> None:
         for row, distances in enumerate(block, start):
@@ -103,6 +123,9 @@ def scan_radius(
     >>> scan_radius(codes[:1], codes, np.array([4, 5, 6]), 1, 1).ids
     array([4, 6, 5])
     """
+    if (kernel := choose_kernel()) != "numpy":
+        positions, distances, offsets = _native.scan_radius(queries, codes, radius, threads, kernel)
+        return RadiusNeighbors(_to_ids(positions, ids), distances, offsets)
     nothing = (np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int32))
     parts: list[tuple[NDArray[Any], NDArray[Any]]] = [nothing] * len(queries)
 
@@ -133,6 +156,40 @@ def available_threads() -> int:
     return os.cpu_count() or 1
 
 
+def choose_kernel() -> str:
+    """Choose what scans.
+
+    Returns
+    -------
+    str
+        ``"numpy"``, or the name of a compiled kernel.
+
+    Raises
+    ------
+    ValueError
+        If ``HASHLEARN_KERNEL`` names a kernel that is not there.
+
+    Examples
+    --------
+    >>> choose_kernel() in ("avx512", "avx2", "popcnt", "portable", "numpy")
+    True
+    """
+    kernels = [*(_native.kernels() if _native is not None else ()), "numpy"]
+    wanted = os.environ.get("HASHLEARN_KERNEL") or kernels[0]
+    if wanted not in kernels:
+        raise ValueError(
+            f"HASHLEARN_KERNEL must be one of {', '.join(kernels)} here, got {wanted!r}"
+        )
+    return wanted
+
+
+def _to_ids(positions: NDArray[np.int64], ids: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Turn positions into ids; nothing is to be done where they are the same."""
+    if len(ids) and ids[0] == 0 and ids[-1] == len(ids) - 1:  # ids rise, so they are 0, 1, 2, ...
+        return positions
+    return ids[positions]
+
+
 def _nearest_positions(distances: Distances, k: int) -> NDArray[np.intp]:
     """Give the first `k` positions in the order (distance, position)."""
     if 2 * k >= len(distances):
@@ -158,12 +215,11 @@ def _for_each_block(
         return
     if n_queries * n_codes < _MIN_WORK:
         threads = 1
-    measure = _choose_kernel()
     rows = max(1, min(_BLOCK_BYTES // (2 * n_codes), -(-n_queries // threads)))
     starts = range(0, n_queries, rows)
 
     def work(start: int) -> None:
-        keep(start, measure(queries[start : start + rows], codes))
+        keep(start, hamming_distances(queries[start : start + rows], codes))
 
     if threads == 1:
         for start in starts:
@@ -172,20 +228,3 @@ def _for_each_block(
         with ThreadPoolExecutor(min(threads, len(starts))) as pool:
             for _ in pool.map(work, starts):  # going through the results raises a block's error
                 pass
-
-
-def _choose_kernel() -> Callable[[NDArray[np.uint8], NDArray[np.uint8]], Distances]:
-    """Take the compiled kernel where there is one and HASHLEARN_NATIVE does not forbid it."""
-    if os.environ.get("HASHLEARN_NATIVE") == "0":
-        return hamming_distances
-    try:
-        from hashlearn import _native
-    except ImportError:
-        return hamming_distances
-
-    def measure(queries: NDArray[np.uint8], codes: NDArray[np.uint8]) -> Distances:
-        distances = np.empty((len(queries), len(codes)), dtype=np.uint16)
-        _native.hamming_distances(queries, codes, distances)
-        return distances
-
-    return measure

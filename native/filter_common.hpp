@@ -1,0 +1,77 @@
+// What the filters of all instruction sets share. Everything is static: each source file gets its
+// own copy, compiled for its own instruction set.
+#pragma once
+
+#include "filter.hpp"
+
+namespace hashlearn {
+namespace {
+
+// Take a code that is nearer than the bound, and lower the bound if k nearer ones are known now.
+inline void accept(Selection& selection, std::uint64_t position, std::uint32_t distance) {
+    if (selection.n_hits == selection.capacity) {
+        selection.make_room(selection);
+    }
+    selection.hits[selection.n_hits++] = position << 16 | distance;
+    ++selection.counts[distance];
+    ++selection.n_below;
+    while (selection.n_below >= selection.k) {
+        --selection.bound;
+        selection.n_below -= selection.counts[selection.bound];
+    }
+}
+
+// Scalar filter: one query after the other. PopCount counts the ones of a word.
+template <std::size_t FixedWords, typename PopCount>
+inline void filter_scalar(const std::uint64_t* tile, std::size_t n_codes, std::size_t n_words,
+                          std::uint64_t first, const std::uint64_t* query, Selection& selection,
+                          PopCount popcount) {
+    const std::size_t words = FixedWords ? FixedWords : n_words;
+    for (std::size_t start = 0; start < n_codes; start += group_size) {
+        const std::uint64_t* group = tile + start * words;
+        std::uint32_t distances[group_size];
+        std::uint32_t nearest = ~std::uint32_t{0};
+        for (std::size_t i = 0; i < group_size; ++i) {
+            std::uint32_t distance = 0;
+            for (std::size_t w = 0; w < words; ++w) {
+                distance += popcount(group[w * group_size + i] ^ query[w]);
+            }
+            distances[i] = distance;
+            nearest = distance < nearest ? distance : nearest;
+        }
+        if (nearest >= selection.bound) {
+            continue;
+        }
+        const std::size_t n = n_codes - start < group_size ? n_codes - start : group_size;
+        for (std::size_t i = 0; i < n; ++i) {
+            if (distances[i] < selection.bound) {
+                accept(selection, first + start + i, distances[i]);
+            }
+        }
+    }
+}
+
+template <typename PopCount>
+inline void filter_one_by_one(const std::uint64_t* tile, std::size_t n_codes, std::size_t n_words,
+                              std::uint64_t first, const std::uint64_t* const* queries,
+                              std::size_t n_queries, Selection* selections, PopCount popcount) {
+    for (std::size_t q = 0; q < n_queries; ++q) {
+        switch (n_words) {
+            case 1:
+                filter_scalar<1>(tile, n_codes, 1, first, queries[q], selections[q], popcount);
+                break;
+            case 2:
+                filter_scalar<2>(tile, n_codes, 2, first, queries[q], selections[q], popcount);
+                break;
+            case 4:
+                filter_scalar<4>(tile, n_codes, 4, first, queries[q], selections[q], popcount);
+                break;
+            default:
+                filter_scalar<0>(tile, n_codes, n_words, first, queries[q], selections[q],
+                                 popcount);
+        }
+    }
+}
+
+}  // namespace
+}  // namespace hashlearn

@@ -1,0 +1,17 @@
+// For x86-64 with the popcnt instruction (compiled with -mpopcnt).
+#include "filter_common.hpp"
+
+namespace hashlearn {
+
+static void filter(const std::uint64_t* tile, std::size_t n_codes, std::size_t n_words,
+                   std::uint64_t first, const std::uint64_t* const* queries, std::size_t n_queries,
+                   Selection* selections) {
+    const auto popcount = [](std::uint64_t x) {
+        return static_cast<std::uint32_t>(__builtin_popcountll(x));
+    };
+    filter_one_by_one(tile, n_codes, n_words, first, queries, n_queries, selections, popcount);
+}
+
+const Kernel popcnt_kernel = {"popcnt", filter, nullptr};
+
+}  // namespace hashlearn

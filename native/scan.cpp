@@ -1,0 +1,305 @@
+#include "scan.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <numeric>
+#include <span>
+
+#include "thread_pool.hpp"
+
+namespace hashlearn {
+
+namespace {
+
+// A tile stays in a core's second-level cache while all queries pass over it.
+constexpr std::size_t tile_words = (128 << 10) / sizeof(std::uint64_t);
+
+// Queries that one task takes over the database: their hits stay in the caches too.
+constexpr std::size_t block_queries = 256;
+
+// Below this many words to look at, one thread is faster than waking another.
+constexpr std::size_t min_words_for_threads = 1 << 18;
+
+// For a single query only a database beyond the caches is worth a second thread.
+constexpr std::size_t min_words_to_split_database = 1 << 22;
+
+std::size_t ceil_divide(std::size_t a, std::size_t b) { return (a + b - 1) / b; }
+
+std::size_t words_of(Codes codes) { return ceil_divide(codes.n_bytes, 8); }
+
+// Selection and the memory it points into.
+class Hits {
+   public:
+    // The k nearest of the codes that are nearer than `bound`.
+    Hits(std::uint32_t bound, std::uint64_t k, std::size_t capacity, void (*make_room)(Selection&))
+        : counts_(std::max<std::uint32_t>(bound, 1)), hits_(capacity) {
+        selection_ = {bound, k, 0, counts_.data(), hits_.data(), 0, capacity, make_room, this};
+    }
+
+    Hits(const Hits&) = delete;
+    Hits& operator=(const Hits&) = delete;
+
+    Selection& selection() { return selection_; }
+    std::span<const std::uint64_t> hits() const { return {hits_.data(), selection_.n_hits}; }
+
+    // Drop hits that are no longer among the k nearest. What stays is at most k hits: those below
+    // the bound, and of those at the bound the first ones.
+    static void compact(Selection& selection) {
+        std::uint64_t n_at_bound = selection.k - selection.n_below;
+        std::size_t kept = 0;
+        for (std::size_t i = 0; i < selection.n_hits; ++i) {
+            const std::uint64_t distance = selection.hits[i] & 0xFFFF;
+            const bool stays = distance < selection.bound ||
+                               (distance == selection.bound && n_at_bound > 0 && n_at_bound--);
+            if (stays) {
+                selection.hits[kept++] = selection.hits[i];
+            }
+        }
+        selection.n_hits = kept;
+    }
+
+    // Make the list longer.
+    static void grow(Selection& selection) {
+        Hits& self = *static_cast<Hits*>(selection.owner);
+        self.hits_.resize(2 * self.hits_.size());
+        selection.hits = self.hits_.data();
+        selection.capacity = self.hits_.size();
+    }
+
+   private:
+    std::vector<std::uint32_t> counts_;
+    std::vector<std::uint64_t> hits_;
+    Selection selection_;
+};
+
+// Some of the queries against a range of the database.
+struct Task {
+    std::size_t first_query, last_query, first_code, last_code;
+};
+
+// Words of queries, one query after the other, padded with zero bits.
+std::vector<std::uint64_t> to_words(Codes queries) {
+    const std::size_t n_words = words_of(queries);
+    std::vector<std::uint64_t> words(queries.n * n_words);
+    for (std::size_t q = 0; q < queries.n; ++q) {
+        std::memcpy(words.data() + q * n_words, queries.bytes + q * queries.n_bytes,
+                    queries.n_bytes);
+    }
+    return words;
+}
+
+// Lay codes out in groups of eight, word by word, and pad the last stride with zeros.
+void fill_tile(const Kernel& kernel, Codes codes, std::size_t first, std::size_t n,
+               std::uint64_t* tile) {
+    const std::size_t n_words = words_of(codes);
+    const std::size_t padded = ceil_divide(n, stride) * stride;
+    if (padded > n) {
+        const std::size_t last_stride = padded - stride;
+        std::memset(tile + last_stride * n_words, 0, stride * n_words * sizeof(std::uint64_t));
+    }
+    const std::size_t n_whole = codes.n_bytes / 8;
+    const std::size_t n_rest = codes.n_bytes % 8;
+    std::size_t n_packed = 0;
+    if (kernel.pack != nullptr && n_rest == 0 &&
+        kernel.pack(codes.bytes + first * codes.n_bytes, n / group_size, n_words, tile)) {
+        n_packed = n / group_size * group_size;
+    }
+    for (std::size_t i = n_packed; i < n; ++i) {
+        const std::uint8_t* code = codes.bytes + (first + i) * codes.n_bytes;
+        std::uint64_t* place = tile + i / group_size * group_size * n_words + i % group_size;
+        for (std::size_t w = 0; w < n_whole; ++w) {
+            std::memcpy(place + w * group_size, code + 8 * w, 8);
+        }
+        if (n_rest > 0) {
+            std::uint64_t word = 0;
+            std::memcpy(&word, code + 8 * n_whole, n_rest);
+            place[n_whole * group_size] = word;
+        }
+    }
+}
+
+// Offer a range of the database to the selections of some queries.
+void scan(const Kernel& kernel, std::span<const std::uint64_t* const> queries, Codes database,
+          std::size_t first_code, std::size_t last_code, Selection* selections) {
+    const std::size_t n_words = words_of(database);
+    const std::size_t tile_codes = std::max(stride, tile_words / n_words / stride * stride);
+    // A plain array of words is a tile already, but for a last stride that is not whole.
+    const bool is_tile =
+        database.n_bytes == 8 && reinterpret_cast<std::uintptr_t>(database.bytes) % 8 == 0;
+    const std::size_t tile_size =
+        std::min(tile_codes, ceil_divide(last_code - first_code, stride) * stride);
+    const auto buffer = std::make_unique_for_overwrite<std::uint64_t[]>(tile_size * n_words);
+    for (std::size_t start = first_code, n = 0; start < last_code; start += n) {
+        n = std::min(tile_codes, last_code - start);
+        const std::uint64_t* tile = buffer.get();
+        if (is_tile && n >= stride) {
+            n = n / stride * stride;
+            tile = reinterpret_cast<const std::uint64_t*>(database.bytes) + start;
+        } else {
+            fill_tile(kernel, database, start, n, buffer.get());
+        }
+        for (std::size_t q = 0; q < queries.size(); q += max_queries) {
+            const std::size_t n_queries = std::min(max_queries, queries.size() - q);
+            kernel.filter(tile, n, n_words, start, queries.data() + q, n_queries, selections + q);
+        }
+    }
+}
+
+// Sort hits by distance; equal distances keep their order.
+template <typename Use>
+void sort_hits(std::span<const std::uint64_t> hits, std::size_t n_distances, const Use& use) {
+    std::vector<std::size_t> places(n_distances + 1);
+    for (const std::uint64_t hit : hits) {
+        ++places[(hit & 0xFFFF) + 1];
+    }
+    std::partial_sum(places.begin(), places.end(), places.begin());
+    for (const std::uint64_t hit : hits) {
+        use(places[hit & 0xFFFF]++, static_cast<std::int64_t>(hit >> 16),
+            static_cast<std::int32_t>(hit & 0xFFFF));
+    }
+}
+
+// Divide the work: by queries if there are enough of them, otherwise by ranges of the database.
+std::vector<Task> plan(Codes queries, Codes database, std::size_t n_threads,
+                       std::size_t queries_a_task) {
+    const std::size_t n_words = database.n * words_of(database);
+    if (queries.n * n_words < min_words_for_threads) {
+        n_threads = 1;
+    }
+    std::size_t n_ranges = 1;
+    if (queries.n < 2 * n_threads && n_words >= min_words_to_split_database) {
+        n_ranges = n_threads;
+    }
+    const std::size_t n_blocks =
+        std::max(ceil_divide(queries.n, queries_a_task),
+                 n_ranges > 1 ? 1 : std::min(n_threads, ceil_divide(queries.n, max_queries)));
+    const std::size_t block = ceil_divide(queries.n, n_blocks);
+    const std::size_t range = ceil_divide(ceil_divide(database.n, n_ranges), stride) * stride;
+    std::vector<Task> tasks;
+    for (std::size_t q = 0; q < queries.n; q += block) {
+        for (std::size_t c = 0; c < database.n; c += range) {
+            tasks.push_back(
+                {q, std::min(q + block, queries.n), c, std::min(c + range, database.n)});
+        }
+    }
+    return tasks;
+}
+
+// Run the tasks; each gives the hits of its queries to `use(task, query, hits)`.
+template <typename MakeHits, typename Use>
+void run(const Kernel& kernel, Codes queries, Codes database, const std::vector<Task>& tasks,
+         std::size_t n_threads, const MakeHits& make_hits, const Use& use) {
+    const std::size_t n_words = words_of(queries);
+    const std::vector<std::uint64_t> words = to_words(queries);
+    ThreadPool::instance().run(tasks.size(), n_threads, [&](std::size_t number) {
+        const Task& task = tasks[number];
+        const std::size_t n = task.last_query - task.first_query;
+        std::vector<std::unique_ptr<Hits>> hits(n);
+        std::vector<Selection> selections(n);
+        std::vector<const std::uint64_t*> pointers(n);
+        for (std::size_t q = 0; q < n; ++q) {
+            hits[q] = make_hits();
+            selections[q] = hits[q]->selection();
+            pointers[q] = words.data() + (task.first_query + q) * n_words;
+        }
+        scan(kernel, pointers, database, task.first_code, task.last_code, selections.data());
+        for (std::size_t q = 0; q < n; ++q) {
+            hits[q]->selection() = selections[q];
+            use(number, task.first_query + q, *hits[q]);
+        }
+    });
+}
+
+}  // namespace
+
+std::vector<const Kernel*> available_kernels() {
+    std::vector<const Kernel*> kernels;
+#ifdef HASHLEARN_X86
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512vpopcntdq")) {
+        kernels.push_back(&avx512_kernel);
+    }
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("popcnt")) {
+        kernels.push_back(&avx2_kernel);
+    }
+    if (__builtin_cpu_supports("popcnt")) {
+        kernels.push_back(&popcnt_kernel);
+    }
+#endif
+    kernels.push_back(&portable_kernel);
+    return kernels;
+}
+
+void scan_nearest(const Kernel& kernel, Codes queries, Codes database, std::size_t k,
+                  std::size_t n_threads, std::int64_t* positions, std::int32_t* distances) {
+    if (queries.n == 0 || k == 0) {
+        return;
+    }
+    const auto n_distances = static_cast<std::uint32_t>(8 * database.n_bytes + 1);
+    const std::size_t capacity = std::min(database.n, 2 * k + 1024) + 1;
+    // As many queries at a time as keep their hits within some megabytes.
+    const std::size_t queries_a_task =
+        std::clamp<std::size_t>((1 << 21) / capacity, 1, block_queries);
+    const std::vector<Task> tasks = plan(queries, database, n_threads, queries_a_task);
+    const std::size_t n_ranges = static_cast<std::size_t>(std::count_if(
+        tasks.begin(), tasks.end(), [](const Task& task) { return task.first_query == 0; }));
+    // With several ranges the hits of each wait here, in the order of the ranges.
+    std::vector<std::vector<std::uint64_t>> parts(n_ranges > 1 ? queries.n * n_ranges : 0);
+    const auto write = [&](std::size_t query, std::span<const std::uint64_t> hits) {
+        sort_hits(hits, n_distances, [&](std::size_t place, std::int64_t position, std::int32_t d) {
+            if (place < k) {
+                positions[query * k + place] = position;
+                distances[query * k + place] = d;
+            }
+        });
+    };
+    run(
+        kernel, queries, database, tasks, n_threads,
+        [&] { return std::make_unique<Hits>(n_distances, k, capacity, Hits::compact); },
+        [&](std::size_t task, std::size_t query, const Hits& hits) {
+            if (n_ranges == 1) {
+                write(query, hits.hits());
+            } else {
+                parts[query * n_ranges + task % n_ranges].assign(hits.hits().begin(),
+                                                                 hits.hits().end());
+            }
+        });
+    for (std::size_t query = 0; query < queries.n && n_ranges > 1; ++query) {
+        std::vector<std::uint64_t> all;
+        for (std::size_t range = 0; range < n_ranges; ++range) {
+            const auto& part = parts[query * n_ranges + range];
+            all.insert(all.end(), part.begin(), part.end());
+        }
+        write(query, all);
+    }
+}
+
+std::vector<Found> scan_radius(const Kernel& kernel, Codes queries, Codes database,
+                               std::uint32_t radius, std::size_t n_threads) {
+    std::vector<Found> found(queries.n);
+    if (queries.n == 0 || database.n == 0) {
+        return found;
+    }
+    const std::uint32_t bound =
+        std::min(radius, static_cast<std::uint32_t>(8 * database.n_bytes)) + 1;
+    // By queries only: the lists of one query then come from one task.
+    const std::vector<Task> tasks =
+        plan(queries, database, queries.n > 1 ? n_threads : 1, block_queries);
+    run(
+        kernel, queries, database, tasks, n_threads,
+        [&] { return std::make_unique<Hits>(bound, database.n + 1, 64, Hits::grow); },
+        [&](std::size_t, std::size_t query, const Hits& hits) {
+            Found& result = found[query];
+            result.positions.resize(hits.hits().size());
+            result.distances.resize(hits.hits().size());
+            sort_hits(hits.hits(), bound,
+                      [&](std::size_t place, std::int64_t position, std::int32_t distance) {
+                          result.positions[place] = position;
+                          result.distances[place] = distance;
+                      });
+        });
+    return found;
+}
+
+}  // namespace hashlearn

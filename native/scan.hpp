@@ -1,0 +1,35 @@
+// Exact search by scanning all codes, nearest first, ties by position.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "filter.hpp"
+
+namespace hashlearn {
+
+// Packed codes, one after the other, and their number and length.
+struct Codes {
+    const std::uint8_t* bytes;
+    std::size_t n;
+    std::size_t n_bytes;
+};
+
+// Kernels that this processor can run, fastest first.
+std::vector<const Kernel*> available_kernels();
+
+// Write the positions and distances of the k nearest codes of each query, in the order
+// (distance, position); k is at most the number of codes. The arrays hold k places a query.
+void scan_nearest(const Kernel& kernel, Codes queries, Codes database, std::size_t k,
+                  std::size_t n_threads, std::int64_t* positions, std::int32_t* distances);
+
+// Find all codes within a radius, for each query in the order (distance, position).
+struct Found {
+    std::vector<std::int64_t> positions;
+    std::vector<std::int32_t> distances;
+};
+std::vector<Found> scan_radius(const Kernel& kernel, Codes queries, Codes database,
+                               std::uint32_t radius, std::size_t n_threads);
+
+}  // namespace hashlearn

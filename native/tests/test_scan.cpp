@@ -1,0 +1,177 @@
+// The engine against brute force, and many searches at a time; built with sanitizers by
+// `make sanitize`. Prints how many checks passed and fails if one did not.
+#include <algorithm>
+#include <bit>
+#include <cstdio>
+#include <random>
+#include <stdexcept>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "scan.hpp"
+#include "thread_pool.hpp"
+
+namespace {
+
+int n_passed = 0;
+int n_failed = 0;
+
+void check(bool holds, const char* what) {
+    if (holds) {
+        ++n_passed;
+    } else {
+        ++n_failed;
+        std::printf("FAILED: %s\n", what);
+    }
+}
+
+using Bytes = std::vector<std::uint8_t>;
+
+// Codes of which many are equal or nearly so, so that there are ties.
+Bytes make_codes(std::mt19937& random, std::size_t n, std::size_t n_bytes) {
+    Bytes bytes(n * n_bytes);
+    for (std::size_t i = 0; i < n; ++i) {
+        const std::size_t kind = random() % 5;
+        for (std::size_t j = 0; j < n_bytes; ++j) {
+            const auto noise = random() % 8 == 0 ? 1U << random() % 8 : 0U;
+            bytes[i * n_bytes + j] = static_cast<std::uint8_t>((kind * 37 + j * 11) ^ noise);
+        }
+    }
+    return bytes;
+}
+
+using Pairs = std::vector<std::pair<std::int32_t, std::int64_t>>;  // distance, position
+
+Pairs brute_force(const std::uint8_t* query, const Bytes& database, std::size_t n_bytes) {
+    Pairs pairs;
+    for (std::size_t i = 0; i * n_bytes < database.size(); ++i) {
+        std::int32_t distance = 0;
+        for (std::size_t j = 0; j < n_bytes; ++j) {
+            distance +=
+                std::popcount(static_cast<std::uint8_t>(query[j] ^ database[i * n_bytes + j]));
+        }
+        pairs.emplace_back(distance, i);
+    }
+    std::sort(pairs.begin(), pairs.end());
+    return pairs;
+}
+
+Pairs pairs_of(const std::vector<std::int64_t>& positions,
+               const std::vector<std::int32_t>& distances, std::size_t start, std::size_t n) {
+    Pairs pairs;
+    for (std::size_t i = start; i < start + n; ++i) {
+        pairs.emplace_back(distances[i], positions[i]);
+    }
+    return pairs;
+}
+
+void test_every_kernel_equals_brute_force() {
+    std::mt19937 random(0);
+    for (const hashlearn::Kernel* kernel : hashlearn::available_kernels()) {
+        for (int round = 0; round < 60; ++round) {
+            const std::size_t n_bytes = 1 + random() % 40;
+            const std::size_t n = random() % 400;
+            const std::size_t n_queries = random() % 12;
+            const std::size_t threads = 1 + random() % 3;
+            const Bytes database = make_codes(random, n, n_bytes);
+            const Bytes queries = make_codes(random, n_queries, n_bytes);
+            const hashlearn::Codes left{queries.data(), n_queries, n_bytes};
+            const hashlearn::Codes right{database.data(), n, n_bytes};
+            const std::size_t k = n > 0 ? 1 + random() % n : 0;
+            std::vector<std::int64_t> positions(n_queries * k);
+            std::vector<std::int32_t> distances(n_queries * k);
+            hashlearn::scan_nearest(*kernel, left, right, k, threads, positions.data(),
+                                    distances.data());
+            const auto radius = static_cast<std::uint32_t>(random() % (8 * n_bytes + 2));
+            const auto within = hashlearn::scan_radius(*kernel, left, right, radius, threads);
+            for (std::size_t q = 0; q < n_queries; ++q) {
+                Pairs expected = brute_force(queries.data() + q * n_bytes, database, n_bytes);
+                Pairs inside = expected;
+                std::erase_if(inside, [radius](const auto& pair) {
+                    return pair.first > static_cast<std::int32_t>(radius);
+                });
+                expected.resize(k);
+                check(pairs_of(positions, distances, q * k, k) == expected, "nearest");
+                check(pairs_of(within[q].positions, within[q].distances, 0,
+                               within[q].positions.size()) == inside,
+                      "radius");
+            }
+        }
+    }
+}
+
+void test_a_large_database_is_divided_with_the_same_result() {
+    std::mt19937 random(1);
+    const std::size_t n = (4 << 20) + 77;  // beyond the size from which ranges are divided
+    Bytes database(n * 8);
+    for (std::size_t i = 0; i < database.size(); i += 4) {
+        database[i] = static_cast<std::uint8_t>(random());
+    }
+    const Bytes query(8, 0x5A);
+    const hashlearn::Codes left{query.data(), 1, 8};
+    const hashlearn::Codes right{database.data(), n, 8};
+    const hashlearn::Kernel& kernel = *hashlearn::available_kernels().front();
+    const std::size_t k = 500;
+    std::vector<std::int64_t> one(k), three(k);
+    std::vector<std::int32_t> distances(k);
+    hashlearn::scan_nearest(kernel, left, right, k, 1, one.data(), distances.data());
+    hashlearn::scan_nearest(kernel, left, right, k, 3, three.data(), distances.data());
+    check(one == three, "ranges");
+}
+
+void test_many_searches_at_a_time() {
+    std::mt19937 random(2);
+    const Bytes database = make_codes(random, 6000, 8);
+    const Bytes queries = make_codes(random, 64, 8);
+    const hashlearn::Codes left{queries.data(), 64, 8};
+    const hashlearn::Codes right{database.data(), 6000, 8};
+    const hashlearn::Kernel& kernel = *hashlearn::available_kernels().front();
+    const auto search = [&] {
+        std::vector<std::int64_t> positions(64 * 10);
+        std::vector<std::int32_t> distances(64 * 10);
+        hashlearn::scan_nearest(kernel, left, right, 10, 2, positions.data(), distances.data());
+        return positions;
+    };
+    const auto expected = search();
+    std::vector<int> same(6, 0);
+    std::vector<std::thread> threads;
+    for (std::size_t t = 0; t < same.size(); ++t) {
+        threads.emplace_back([&, t] {
+            for (int round = 0; round < 20; ++round) {
+                same[t] += search() == expected;
+            }
+        });
+    }
+    for (std::thread& thread : threads) {
+        thread.join();
+    }
+    for (const int count : same) {
+        check(count == 20, "concurrent searches");
+    }
+}
+
+void test_an_exception_in_a_task_is_thrown_again() {
+    bool thrown = false;
+    try {
+        hashlearn::ThreadPool::instance().run(50, 3, [](std::size_t i) {
+            if (i == 17) {
+                throw std::runtime_error("17");
+            }
+        });
+    } catch (const std::runtime_error&) {
+        thrown = true;
+    }
+    check(thrown, "exception");
+}
+
+}  // namespace
+
+int main() {
+    test_every_kernel_equals_brute_force();
+    test_a_large_database_is_divided_with_the_same_result();
+    test_many_searches_at_a_time();
+    test_an_exception_in_a_task_is_thrown_again();
+    std::printf("%d passed, %d failed\n", n_passed, n_failed);
+    return n_failed == 0 ? 0 : 1;
+}
