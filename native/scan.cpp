@@ -21,8 +21,8 @@ constexpr std::size_t block_queries = 256;
 // Below this many words to look at, one thread is faster than waking another.
 constexpr std::size_t min_words_for_threads = 1 << 18;
 
-// For a single query only a database beyond the caches is worth a second thread.
-constexpr std::size_t min_words_to_split_database = 1 << 22;
+// For a single query, waking a second thread pays from about this many words on.
+constexpr std::size_t min_words_to_split_database = 1 << 21;
 
 std::size_t ceil_divide(std::size_t a, std::size_t b) { return (a + b - 1) / b; }
 

@@ -183,8 +183,8 @@ def test_distances_count_the_differing_bits(pairs):
 def test_distances_do_not_depend_on_the_size_of_blocks(monkeypatch):
     queries, database = make_codes(9, 7, 11, 0)
     expected = loops(queries, database)
-    for block_bytes in (1, 100, 200, 10_000):
-        monkeypatch.setattr(codes_module, "_BLOCK_BYTES", block_bytes)
+    for block_codes in (1, 100, 200, 10_000):
+        monkeypatch.setattr(codes_module, "_BLOCK_CODES", block_codes)
         assert hamming_distances(queries, database).tolist() == expected
 
 

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 BitOrder = Literal["little", "big"]
 
-_BLOCK_BYTES = 1 << 26
+_BLOCK_CODES = 1 << 14
 _MAX_BYTES = 8191  # longer codes would overflow a distance in uint16
 
 
@@ -230,14 +230,19 @@ def hamming_distances(queries: ArrayLike, database: ArrayLike) -> NDArray[np.uin
         )
     if left.shape[1] > _MAX_BYTES:
         raise ValueError(f"codes may have at most {_MAX_BYTES} bytes, got {left.shape[1]}")
-    query_words, words = _as_words(left), _as_words(right)
-    distances = np.zeros((len(left), len(right)), dtype=np.uint16)
-    rows = max(1, _BLOCK_BYTES // max(1, 8 * len(right)))
-    for start in range(0, len(left), rows):
-        block = slice(start, start + rows)
-        for word in range(words.shape[1]):
-            differing = query_words[block, word, None] ^ words[None, :, word]
-            distances[block] += np.bitwise_count(differing)
+    query_words, words = _as_words(left), np.ascontiguousarray(_as_words(right).T)
+    distances = np.empty((len(left), len(right)), dtype=np.uint16)
+    differing = np.empty(_BLOCK_CODES, dtype=np.uint64)  # one buffer that stays in the cache
+    for start in range(0, len(right), _BLOCK_CODES):
+        block = words[:, start : start + _BLOCK_CODES]
+        buffer = differing[: block.shape[1]]
+        for row, query in zip(distances, query_words, strict=True):
+            part = row[start : start + _BLOCK_CODES]
+            np.bitwise_xor(block[0], query[0], out=buffer)
+            np.bitwise_count(buffer, out=part)
+            for code_word, query_word in zip(block[1:], query[1:], strict=True):
+                np.bitwise_xor(code_word, query_word, out=buffer)
+                part += np.bitwise_count(buffer)
     return distances
 
 
