@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hashlearn.results import NO_ID, Neighbors, RadiusNeighbors
+from hashlearn.results import NO_ID, Neighbors, Pairs, RadiusNeighbors
 
 
 def make_radius_neighbors():
@@ -107,3 +107,23 @@ def test_results_that_are_not_whole_numbers_are_refused(dtype):
         Neighbors(numbers, odd)
     with pytest.raises(TypeError, match="offsets must be integers, got"):
         RadiusNeighbors(numbers[0], numbers[0], np.array([0, 1]).astype(dtype))
+
+
+@pytest.mark.parametrize(
+    ("arrays", "error"),
+    [
+        (([1], [2, 3], [0]), ValueError),
+        (([[1]], [[2]], [[0]]), ValueError),
+        (([1.5], [2], [0]), TypeError),
+    ],
+)
+def test_pairs_that_do_not_belong_together_are_refused(arrays, error):
+    with pytest.raises(error):
+        Pairs(*map(np.array, arrays))
+
+
+def test_pairs_are_frozen():
+    pairs = Pairs(np.array([1]), np.array([2]), np.array([0]))
+    assert len(pairs) == 1
+    with pytest.raises(ValueError, match="read-only"):
+        pairs.distances[0] = 3

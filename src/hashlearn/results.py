@@ -120,6 +120,52 @@ class RadiusNeighbors:
         return (self[query] for query in range(len(self)))
 
 
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Hold pairs of items that are near each other, each pair once.
+
+    Parameters
+    ----------
+    first_ids : ndarray of shape (n_pairs,), int64
+        The smaller id of each pair, rising.
+    second_ids : ndarray of shape (n_pairs,), int64
+        The larger id; for one first id in the order (distance, id).
+    distances : ndarray of shape (n_pairs,), int32
+        Hamming distances in bits.
+
+    Raises
+    ------
+    ValueError
+        If the arrays are not flat and equally long.
+    TypeError
+        If they are not whole numbers.
+
+    Examples
+    --------
+    >>> near = Pairs(np.array([0, 0]), np.array([2, 1]), np.array([1, 3]))
+    >>> len(near)
+    2
+    """
+
+    first_ids: NDArray[np.int64]
+    second_ids: NDArray[np.int64]
+    distances: NDArray[np.int32]
+
+    def __post_init__(self) -> None:
+        shapes = self.first_ids.shape, self.second_ids.shape, self.distances.shape
+        if len(set(shapes)) != 1 or self.first_ids.ndim != 1:
+            raise ValueError(f"pairs need three flat arrays of one length, got the shapes {shapes}")
+        for name, dtype in (
+            ("first_ids", np.int64),
+            ("second_ids", np.int64),
+            ("distances", np.int32),
+        ):
+            object.__setattr__(self, name, _frozen(getattr(self, name), dtype, name))
+
+    def __len__(self) -> int:
+        return len(self.first_ids)
+
+
 def _frozen(array: NDArray[Any], dtype: type[np.generic], name: str) -> NDArray[Any]:
     if array.dtype.kind not in "iu":  # a cast would cut off fractions in silence
         raise TypeError(f"{name} must be integers, got {array.dtype}")

@@ -307,6 +307,47 @@ def test_the_extension_takes_no_array_that_it_would_have_to_copy():
             scan._native.scan_nearest(*wrong, 1, "portable")
 
 
+@every_kernel
+@given(
+    n_bits=st.integers(1, 40),
+    n=st.integers(0, 60),
+    rows=st.integers(1, 70),
+    seed=st.integers(0, 2**32 - 1),
+)
+@settings(max_examples=50, deadline=None)
+def test_pairs_within_a_radius_are_those_of_a_double_loop(kernel, n_bits, n, rows, seed):
+    rng = np.random.default_rng(seed)
+    index = HammingIndex(n_bits)
+    index.add(make_codes(rng, n, n_bits), make_ids(rng, n))
+    radius = int(rng.integers(0, n_bits + 1))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HASHLEARN_KERNEL", kernel)
+        patch.setattr(scan, "_PAIR_ROWS", rows)
+        parts = list(index.pairs_within(radius))
+    assert all(len(part) for part in parts)
+    found = [
+        pair
+        for part in parts
+        for pair in zip(
+            part.first_ids.tolist(), part.distances.tolist(), part.second_ids.tolist(), strict=True
+        )
+    ]
+    items = list(zip(index.ids.tolist(), index.codes, strict=True))
+    expected = [
+        (first, distance(left, right), second)
+        for number, (first, left) in enumerate(items)
+        for second, right in items[number + 1 :]
+        if distance(left, right) <= radius
+    ]
+    assert found == sorted(expected)
+
+
+@pytest.mark.parametrize(("radius", "error"), [(-1, ValueError), (9, ValueError), (1.0, TypeError)])
+def test_a_radius_for_pairs_is_checked_before_anything_is_asked_for(radius, error):
+    with pytest.raises(error, match="radius must be"):
+        HammingIndex(8).pairs_within(radius)
+
+
 def test_the_longest_codes_do_not_overflow():
     index = HammingIndex(65_528)
     index.add([[0] * 8191, [255] * 8191])

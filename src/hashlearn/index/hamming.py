@@ -1,23 +1,22 @@
 """The index: packed codes under ids, searched exactly."""
 
 import os
-from typing import Any, Self
+from collections.abc import Iterator
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hashlearn.codes import check_codes, n_bytes
-from hashlearn.index.ids import MAX_ID, are_known, as_ids, positions_of
+from hashlearn.index.ids import MAX_ID, are_known, as_ids
 from hashlearn.index.items import Items, saved_items
-from hashlearn.index.ranking import check_values, weighted_distances
-from hashlearn.index.scan import available_threads, scan_nearest, scan_radius
-from hashlearn.results import NO_ID, Neighbors, RadiusNeighbors
+from hashlearn.index.limits import MAX_BITS, MAX_K, check_integer, check_threads
+from hashlearn.index.ranking import check_values, order_by_weight
+from hashlearn.index.scan import available_threads, scan_nearest, scan_pairs, scan_radius
+from hashlearn.results import Neighbors, Pairs, RadiusNeighbors
 from hashlearn.storage import read_arrays, write_arrays
 
 _KIND = "index"
-_MAX_BITS = 65_528  # the longest code of whole bytes whose distances fit uint16
-_MAX_K = 2**31 - 1  # one row of results takes 24 GB there: more is a mistake, not a wish
-_MAX_THREADS = 1024
 
 
 class HammingIndex:
@@ -60,8 +59,8 @@ class HammingIndex:
     """
 
     def __init__(self, n_bits: int, threads: int | None = None) -> None:
-        self._n_bits = _check_integer(n_bits, "n_bits", 1, _MAX_BITS)
-        self._threads = _check_threads(threads)
+        self._n_bits = check_integer(n_bits, "n_bits", 1, MAX_BITS)
+        self._threads = check_threads(threads)
         no_codes = np.empty((0, n_bytes(n_bits)), dtype=np.uint8)
         self._items = Items(np.empty(0, dtype=np.int64), no_codes, next_id=0)
 
@@ -201,7 +200,7 @@ class HammingIndex:
         array([[ 1,  2, -1]])
         """
         checked = check_codes(queries, self._n_bits)
-        k = _check_integer(k, "k", 1, _MAX_K)
+        k = check_integer(k, "k", 1, MAX_K)
         ids, codes = self._items.allowed(mask)
         return scan_nearest(checked, codes, ids, k, self._n_bits, self._n_threads())
 
@@ -243,9 +242,40 @@ class HammingIndex:
         [[0, 1], [2]]
         """
         checked = check_codes(queries, self._n_bits)
-        radius = _check_integer(radius, "radius", 0, self._n_bits)
+        radius = check_integer(radius, "radius", 0, self._n_bits)
         ids, codes = self._items.allowed(mask)
         return scan_radius(checked, codes, ids, radius, self._n_threads())
+
+    def pairs_within(self, radius: int) -> Iterator[Pairs]:
+        """Find all pairs of items that are near each other: duplicates and near-duplicates.
+
+        Parameters
+        ----------
+        radius : int
+            Largest distance in bits, itself included, 0 to `n_bits`.
+
+        Returns
+        -------
+        iterator of Pairs
+            Some pairs at a time, by rising first id; every pair once. Parts without a pair are
+            left out.
+
+        Raises
+        ------
+        TypeError
+            If `radius` is not an integer.
+        ValueError
+            If `radius` is out of range.
+
+        Examples
+        --------
+        >>> index = HammingIndex(n_bits=8)
+        >>> index.add([[0], [7], [1], [7]])
+        >>> [(near.first_ids.tolist(), near.second_ids.tolist()) for near in index.pairs_within(1)]
+        [([0, 1], [2, 3])]
+        """
+        radius = check_integer(radius, "radius", 0, self._n_bits)
+        return scan_pairs(self.codes, self.ids, radius, self._n_threads())
 
     def rerank(self, values: ArrayLike, neighbors: Neighbors) -> Neighbors:
         """Order found items by their distance to queries that were not yet rounded to bits.
@@ -296,16 +326,7 @@ class HammingIndex:
                 f"values and neighbors must be of the same queries, got {len(checked)} and "
                 f"{len(neighbors)}"
             )
-        ids, distances = neighbors.ids.copy(), neighbors.distances.copy()
-        for row, row_values in enumerate(checked):
-            row_ids = ids[row]
-            weighted = np.full(len(row_ids), np.inf)  # places without an item come last
-            present = row_ids != NO_ID
-            positions = positions_of(row_ids[present], self.ids, "neighbors")
-            weighted[present] = weighted_distances(row_values, self.codes[positions])
-            order = np.lexsort((row_ids, weighted))
-            ids[row], distances[row] = row_ids[order], distances[row, order]
-        return Neighbors(ids, distances)
+        return order_by_weight(checked, neighbors, self.ids, self.codes)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the index to a file, atomically.
@@ -369,7 +390,7 @@ class HammingIndex:
         >>> HammingIndex.open(path)
         <HammingIndex of 2 codes of 8 bits>
         """
-        threads = _check_threads(threads)
+        threads = check_threads(threads)
         header, arrays = read_arrays(path, _KIND, mmap=mmap)
         try:
             index = cls(header["n_bits"], threads)
@@ -383,15 +404,3 @@ class HammingIndex:
 
     def _n_threads(self) -> int:
         return available_threads() if self._threads is None else self._threads
-
-
-def _check_threads(threads: int | None) -> int | None:
-    return None if threads is None else _check_integer(threads, "threads", 1, _MAX_THREADS)
-
-
-def _check_integer(value: Any, name: str, low: int, high: int) -> int:
-    if not isinstance(value, int | np.integer) or isinstance(value, bool):
-        raise TypeError(f"{name} must be an integer, got {value!r}")
-    if not low <= value <= high:
-        raise ValueError(f"{name} must be from {low} to {high}, got {value}")
-    return int(value)

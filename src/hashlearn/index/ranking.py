@@ -4,6 +4,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hashlearn.codes import pack_bits
+from hashlearn.index.ids import positions_of
+from hashlearn.results import NO_ID, Neighbors
 
 
 def check_values(values: ArrayLike, n_bits: int) -> NDArray[np.float64]:
@@ -76,3 +78,44 @@ def weighted_distances(
     for table, byte in zip(tables, differing.T, strict=True):
         distances += table[byte]
     return distances
+
+
+def order_by_weight(
+    values: NDArray[np.float64],
+    neighbors: Neighbors,
+    ids: NDArray[np.int64],
+    codes: NDArray[np.uint8],
+) -> Neighbors:
+    """Order found items by their weighted distance to the queries.
+
+    Parameters
+    ----------
+    values : ndarray of shape (q, n_bits), float64
+        Values of the queries.
+    neighbors : Neighbors
+        What was found for them.
+    ids : ndarray of shape (n,), int64
+        Ids of all items, rising.
+    codes : ndarray of shape (n, ceil(n_bits / 8)), uint8
+        Their packed codes.
+
+    Returns
+    -------
+    Neighbors
+        Each row in the order (weighted distance, id), places without an item last.
+
+    Raises
+    ------
+    KeyError
+        If `neighbors` holds an id that is not among `ids`.
+    """
+    ordered, distances = neighbors.ids.copy(), neighbors.distances.copy()
+    for row, row_values in enumerate(values):
+        row_ids = ordered[row]
+        weighted = np.full(len(row_ids), np.inf)  # places without an item come last
+        present = row_ids != NO_ID
+        positions = positions_of(row_ids[present], ids, "neighbors")
+        weighted[present] = weighted_distances(row_values, codes[positions])
+        order = np.lexsort((row_ids, weighted))
+        ordered[row], distances[row] = row_ids[order], distances[row, order]
+    return Neighbors(ordered, distances)

@@ -5,7 +5,7 @@ that this processor runs. Without it the fastest is taken. All give the same res
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashlearn.codes import hamming_distances
-from hashlearn.results import NO_ID, Neighbors, RadiusNeighbors
+from hashlearn.results import NO_ID, Neighbors, Pairs, RadiusNeighbors
 
 _native: Any
 try:
@@ -26,6 +26,9 @@ _BLOCK_BYTES = 1 << 22
 
 _MIN_WORK = 1 << 20
 """Distances below which starting threads costs more than they save."""
+
+_PAIR_ROWS = 1024
+"""Codes whose pairs are found at a time."""
 
 Distances = NDArray[np.uint16]
 
@@ -141,6 +144,43 @@ def scan_radius(
         np.concatenate([nothing[1], *(part[1] for part in parts)]),
         np.cumsum(sizes),
     )
+
+
+def scan_pairs(
+    codes: NDArray[np.uint8], ids: NDArray[np.int64], radius: int, threads: int
+) -> Iterator[Pairs]:
+    """Find all pairs of codes that are within a distance of each other.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (n, n_bytes), uint8
+        Packed codes, C-contiguous.
+    ids : ndarray of shape (n,), int64
+        Id of each code, rising.
+    radius : int
+        Largest distance, itself included.
+    threads : int
+        Number of threads, at least 1.
+
+    Yields
+    ------
+    Pairs
+        Pairs of some codes with all after them, in the order (first id, distance, second id).
+
+    Examples
+    --------
+    >>> codes = np.array([[0], [7], [1]], dtype=np.uint8)
+    >>> [near.distances.tolist() for near in scan_pairs(codes, np.arange(3), 2, 1)]
+    [[1, 2]]
+    """
+    for start in range(0, len(codes), _PAIR_ROWS):
+        block = codes[start : start + _PAIR_ROWS]
+        near = scan_radius(block, codes[start:], np.arange(len(codes) - start), radius, threads)
+        first = np.repeat(np.arange(len(block)), np.diff(near.offsets))
+        later = near.ids > first  # each pair once, and none of a code with itself
+        if later.any():
+            first, second = first[later] + start, near.ids[later] + start
+            yield Pairs(ids[first], ids[second], near.distances[later])
 
 
 def available_threads() -> int:
