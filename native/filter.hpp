@@ -50,9 +50,14 @@ using Filter = void (*)(const std::uint64_t* tile, std::size_t n_codes, std::siz
 using Pack = bool (*)(const std::uint8_t* codes, std::size_t n_groups, std::size_t n_words,
                       std::uint64_t* tile);
 
+// Write the distances of one query to all codes of a tile, whole groups of them.
+using Measure = void (*)(const std::uint64_t* tile, std::size_t n_groups, std::size_t n_words,
+                         const std::uint64_t* query, std::uint16_t* distances);
+
 struct Kernel {
     const char* name;
     Filter filter;
+    Measure measure;
     Pack pack;  // may be null
 };
 

@@ -162,6 +162,14 @@ static bool pack(const std::uint8_t* codes, std::size_t n_groups, std::size_t n_
     return true;
 }
 
-const Kernel avx512_kernel = {"avx512", filter, pack};
+static void measure(const std::uint64_t* tile, std::size_t n_groups, std::size_t n_words,
+                    const std::uint64_t* query, std::uint16_t* distances_out) {
+    for (std::size_t g = 0; g < n_groups; ++g) {
+        const __m512i found = distances<0>(tile + g * group_size * n_words, n_words, query);
+        _mm512_mask_cvtepi64_storeu_epi16(distances_out + g * group_size, 0xFF, found);
+    }
+}
+
+const Kernel avx512_kernel = {"avx512", filter, measure, pack};
 
 }  // namespace hashlearn

@@ -73,5 +73,20 @@ inline void filter_one_by_one(const std::uint64_t* tile, std::size_t n_codes, st
     }
 }
 
+template <typename PopCount>
+inline void measure_one_by_one(const std::uint64_t* tile, std::size_t n_groups, std::size_t n_words,
+                               const std::uint64_t* query, std::uint16_t* distances,
+                               PopCount popcount) {
+    for (std::size_t g = 0; g < n_groups; ++g, tile += n_words * group_size) {
+        for (std::size_t i = 0; i < group_size; ++i) {
+            std::uint32_t distance = 0;
+            for (std::size_t w = 0; w < n_words; ++w) {
+                distance += popcount(tile[w * group_size + i] ^ query[w]);
+            }
+            *distances++ = static_cast<std::uint16_t>(distance);
+        }
+    }
+}
+
 }  // namespace
 }  // namespace hashlearn

@@ -3,15 +3,21 @@
 
 namespace hashlearn {
 
+static const auto popcount = [](std::uint64_t x) {
+    return static_cast<std::uint32_t>(__builtin_popcountll(x));
+};
+
 static void filter(const std::uint64_t* tile, std::size_t n_codes, std::size_t n_words,
                    std::uint64_t first, const std::uint64_t* const* queries, std::size_t n_queries,
                    Selection* selections) {
-    const auto popcount = [](std::uint64_t x) {
-        return static_cast<std::uint32_t>(__builtin_popcountll(x));
-    };
     filter_one_by_one(tile, n_codes, n_words, first, queries, n_queries, selections, popcount);
 }
 
-const Kernel popcnt_kernel = {"popcnt", filter, nullptr};
+static void measure(const std::uint64_t* tile, std::size_t n_groups, std::size_t n_words,
+                    const std::uint64_t* query, std::uint16_t* distances) {
+    measure_one_by_one(tile, n_groups, n_words, query, distances, popcount);
+}
+
+const Kernel popcnt_kernel = {"popcnt", filter, measure, nullptr};
 
 }  // namespace hashlearn

@@ -3,18 +3,24 @@
 
 namespace hashlearn {
 
+static const auto popcount = [](std::uint64_t x) {
+    x -= x >> 1 & 0x5555555555555555U;
+    x = (x & 0x3333333333333333U) + (x >> 2 & 0x3333333333333333U);
+    x = (x + (x >> 4)) & 0x0F0F0F0F0F0F0F0FU;
+    return static_cast<std::uint32_t>(x * 0x0101010101010101U >> 56);
+};
+
 static void filter(const std::uint64_t* tile, std::size_t n_codes, std::size_t n_words,
                    std::uint64_t first, const std::uint64_t* const* queries, std::size_t n_queries,
                    Selection* selections) {
-    const auto popcount = [](std::uint64_t x) {
-        x -= x >> 1 & 0x5555555555555555U;
-        x = (x & 0x3333333333333333U) + (x >> 2 & 0x3333333333333333U);
-        x = (x + (x >> 4)) & 0x0F0F0F0F0F0F0F0FU;
-        return static_cast<std::uint32_t>(x * 0x0101010101010101U >> 56);
-    };
     filter_one_by_one(tile, n_codes, n_words, first, queries, n_queries, selections, popcount);
 }
 
-const Kernel portable_kernel = {"portable", filter, nullptr};
+static void measure(const std::uint64_t* tile, std::size_t n_groups, std::size_t n_words,
+                    const std::uint64_t* query, std::uint16_t* distances) {
+    measure_one_by_one(tile, n_groups, n_words, query, distances, popcount);
+}
+
+const Kernel portable_kernel = {"portable", filter, measure, nullptr};
 
 }  // namespace hashlearn

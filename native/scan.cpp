@@ -119,17 +119,18 @@ void fill_tile(const Kernel& kernel, Codes codes, std::size_t first, std::size_t
     }
 }
 
-// Offer a range of the database to the selections of some queries.
-void scan(const Kernel& kernel, std::span<const std::uint64_t* const> queries, Codes database,
-          std::size_t first_code, std::size_t last_code, Selection* selections) {
+// Call use(tile, n, start) for one tile of a range of the database after the other.
+template <typename Use>
+void for_each_tile(const Kernel& kernel, Codes database, std::size_t first_code,
+                   std::size_t last_code, const Use& use) {
     const std::size_t n_words = words_of(database);
     const std::size_t tile_codes = std::max(stride, tile_words / n_words / stride * stride);
     // A plain array of words is a tile already, but for a last stride that is not whole.
     const bool is_tile =
         database.n_bytes == 8 && reinterpret_cast<std::uintptr_t>(database.bytes) % 8 == 0;
-    const std::size_t tile_size =
+    const std::size_t most =
         std::min(tile_codes, ceil_divide(last_code - first_code, stride) * stride);
-    const auto buffer = std::make_unique_for_overwrite<std::uint64_t[]>(tile_size * n_words);
+    const auto buffer = std::make_unique_for_overwrite<std::uint64_t[]>(most * n_words);
     for (std::size_t start = first_code, n = 0; start < last_code; start += n) {
         n = std::min(tile_codes, last_code - start);
         const std::uint64_t* tile = buffer.get();
@@ -139,11 +140,20 @@ void scan(const Kernel& kernel, std::span<const std::uint64_t* const> queries, C
         } else {
             fill_tile(kernel, database, start, n, buffer.get());
         }
-        for (std::size_t q = 0; q < queries.size(); q += max_queries) {
-            const std::size_t n_queries = std::min(max_queries, queries.size() - q);
-            kernel.filter(tile, n, n_words, start, queries.data() + q, n_queries, selections + q);
-        }
+        use(tile, n, start);
     }
+}
+
+// Offer a range of the database to the selections of some queries.
+void scan(const Kernel& kernel, std::span<const std::uint64_t* const> queries, Codes database,
+          std::size_t first_code, std::size_t last_code, Selection* selections) {
+    for_each_tile(kernel, database, first_code, last_code,
+                  [&](const std::uint64_t* tile, std::size_t n, std::size_t start) {
+                      for (std::size_t q = 0; q < queries.size(); q += max_queries) {
+                          kernel.filter(tile, n, words_of(database), start, queries.data() + q,
+                                        std::min(max_queries, queries.size() - q), selections + q);
+                      }
+                  });
 }
 
 // Sort hits by distance; equal distances keep their order.
@@ -211,6 +221,45 @@ void run(const Kernel& kernel, Codes queries, Codes database, const std::vector<
     });
 }
 
+// Rank most of the database: write all distances down and sort them by counting.
+void rank(const Kernel& kernel, Codes queries, Codes database, std::size_t k, std::size_t n_threads,
+          std::int64_t* positions, std::int32_t* distances) {
+    const std::size_t n_words = words_of(queries);
+    const std::vector<std::uint64_t> words = to_words(queries);
+    const std::size_t row = ceil_divide(database.n, stride) * stride;
+    const std::size_t block = std::clamp<std::size_t>((1 << 21) / row, 1, block_queries);
+    const auto work = [&](std::size_t task) {
+        const std::size_t first = task * block;
+        const std::size_t n_queries = std::min(block, queries.n - first);
+        const auto found = std::make_unique_for_overwrite<std::uint16_t[]>(n_queries * row);
+        for_each_tile(kernel, database, 0, database.n,
+                      [&](const std::uint64_t* tile, std::size_t n, std::size_t start) {
+                          for (std::size_t q = 0; q < n_queries; ++q) {
+                              kernel.measure(tile, ceil_divide(n, group_size), n_words,
+                                             words.data() + (first + q) * n_words,
+                                             found.get() + q * row + start);
+                          }
+                      });
+        std::vector<std::size_t> places(8 * database.n_bytes + 2);
+        for (std::size_t q = 0; q < n_queries; ++q) {
+            const std::span<const std::uint16_t> all(found.get() + q * row, database.n);
+            std::fill(places.begin(), places.end(), 0);
+            for (const std::uint16_t distance : all) {
+                ++places[distance + std::size_t{1}];
+            }
+            std::partial_sum(places.begin(), places.end(), places.begin());
+            const std::size_t to = (first + q) * k;
+            for (std::size_t i = 0; i < all.size(); ++i) {
+                if (const std::size_t place = places[all[i]]++; place < k) {
+                    positions[to + place] = static_cast<std::int64_t>(i);
+                    distances[to + place] = all[i];
+                }
+            }
+        }
+    };
+    ThreadPool::instance().run(ceil_divide(queries.n, block), n_threads, work);
+}
+
 }  // namespace
 
 std::vector<const Kernel*> available_kernels() {
@@ -235,6 +284,9 @@ void scan_nearest(const Kernel& kernel, Codes queries, Codes database, std::size
                   std::size_t n_threads, std::int64_t* positions, std::int32_t* distances) {
     if (queries.n == 0 || k == 0) {
         return;
+    }
+    if (k > database.n / 8) {  // so many hits that filtering them costs more than it saves
+        return rank(kernel, queries, database, k, n_threads, positions, distances);
     }
     const auto n_distances = static_cast<std::uint32_t>(8 * database.n_bytes + 1);
     const std::size_t capacity = std::min(database.n, 2 * k + 1024) + 1;
