@@ -112,6 +112,9 @@ WRONG = [
     (("evaluate", "absent.npz", "-o", "OUT"), "there is no file or folder absent.npz"),
     (("evaluate", "vectors.npz", "-o", "absent/rows.jsonl"), "the folder absent does not exist"),
     (("demo", "--data", "vectors.npz", "-o", "OUT"), "the demo draws labelled images; vectors.npz"),
+    (("duplicates", "photos.index", "--radius", "17"), "radius must be from 0 to 16, got 17"),
+    (("duplicates", "absent.index"), "there is no file absent.index"),
+    (("duplicates", "new.jpg"), "new.jpg is not a hashlearn file"),
     (("demo", "--data", "photos", "-o", "OUT"), "image_size=(height, width)"),
     (("demo", "-o", "notes.txt"), "notes.txt is a file; give the name of a folder"),
 ]  # fmt: skip

@@ -44,7 +44,8 @@ def test_the_entry_point_is_main():
 def test_every_command_is_listed(run):
     page = plain(run("--help").out)
     assert set(COMMANDS) == {
-        "demo", "datasets", "methods", "fit", "encode", "index", "search", "evaluate"
+        "demo", "datasets", "methods", "fit", "encode", "index", "search", "duplicates",
+        "evaluate",
     }  # fmt: skip
     for name, command in COMMANDS.items():
         assert f"{name} {plain(command.help).split('.')[0]}." in page
@@ -89,7 +90,7 @@ def test_the_road_of_readme_runs(run):
         b for b in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) if "hashlearn fit" in b
     )
     road = [line for line in block.splitlines() if " mnist " not in line]
-    assert len(road) == 4
+    assert len(road) == 5
     for line in road:  # on fewer and smaller pictures than README's
         _, *arguments = shlex.split(line.replace("32x32", "8x8").replace("--bits 64", "--bits 16"))
         ended = run(*arguments)

@@ -242,3 +242,54 @@ def test_json_is_utf_8_and_not_escaped(run):
     out = run("search", "a.index", "codes.npz", "--json").out
     assert "straße" in out
     assert json.loads(out)[0]["name"] == "straße"
+
+
+def near_pairs(codes, radius, names):
+    """List pairs of near codes by brute force."""
+    distances = hamming_distances(codes, codes)
+    pairs = [
+        (i, int(distances[i, j]), j)
+        for i, j in np.ndindex(distances.shape)
+        if i < j and distances[i, j] <= radius
+    ]
+    return [
+        {"first": names[i], "second": names[j], "distance": distance}
+        for i, distance, j in sorted(pairs)
+    ]
+
+
+def json_lines(ended):
+    return [json.loads(line) for line in ended.out.splitlines()]
+
+
+def test_duplicates_are_the_near_pairs_of_an_index_of_codes_and_of_items(run):
+    with np.load("photos-codes.npz") as stored:
+        codes, names = stored["codes"], stored["names"].tolist()
+    expected = near_pairs(codes, 3, names)
+    assert expected
+    for arguments in (
+        ("photos.index",),
+        ("photos-codes.npz",),
+        ("photos", "--model", "photos.model"),
+    ):
+        ended = run("duplicates", *arguments, "--radius", "3", "--json")
+        assert json_lines(ended) == expected
+        assert ended.err == f"{len(expected)} pairs within 3 bits among 24 items\n"
+
+
+def test_duplicates_of_codes_made_elsewhere_are_named_by_number(run):
+    np.save("hashes.npy", np.array([[1, 2], [9, 9], [1, 2], [1, 3]], np.uint8))
+    rows = json_lines(run("duplicates", "hashes.npy", "--json"))
+    assert rows == [{"first": 0, "second": 2, "distance": 0}]
+    ended = run("duplicates", "hashes.npy", "--radius", "1")
+    assert ended.err == "3 pairs within 1 bits among 4 items\n"
+    assert [line.split()[1::2] for line in ended.out.splitlines()[3:-1]] == [
+        ["0", "2", "0"], ["0", "3", "1"], ["2", "3", "1"],
+    ]  # fmt: skip
+
+
+def test_no_duplicates_is_an_answer(run):
+    np.save("hashes.npy", np.array([[0], [255]], np.uint8))
+    ended = run("duplicates", "hashes.npy", "--radius", "7")
+    assert ended.out == ""
+    assert ended.err == "0 pairs within 7 bits among 2 items\n"

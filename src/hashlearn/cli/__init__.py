@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from hashlearn.cli.road import encode, fit, index, search
+from hashlearn.cli.road import duplicates, encode, fit, index, search
 from hashlearn.cli.scores import demo, evaluate
 from hashlearn.cli.show import message
 from hashlearn.cli.tables import datasets, methods
@@ -24,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-for command in (demo, datasets, methods, fit, encode, index, search, evaluate):
+for command in (demo, datasets, methods, fit, encode, index, search, duplicates, evaluate):
     app.command()(command)
 
 

@@ -1,7 +1,7 @@
-"""From files to ranked neighbours: fit, encode, index, search."""
+"""From files to ranked neighbours: fit, encode, index, search; and to pairs: duplicates."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,7 +24,14 @@ from hashlearn.cli.options import (
     Seed,
     settings_in,
 )
-from hashlearn.cli.show import message, print_json, print_table, progress, report
+from hashlearn.cli.show import (
+    message,
+    print_json,
+    print_json_lines,
+    print_table,
+    progress,
+    report,
+)
 
 # The stations are imported inside the commands: `hashlearn --help` must answer at once.
 
@@ -186,6 +193,67 @@ def search(
         print_table(list(rows[0]), [list(row.values()) for row in rows], thousands="")
     else:
         message("nothing found")
+
+
+def duplicates(
+    data: Annotated[
+        str,
+        typer.Argument(
+            help="File of `hashlearn index`, a file of codes (.npz or .npy, also codes made "
+            "elsewhere, such as perceptual hashes), or with --model items.",
+        ),
+    ],
+    radius: Annotated[
+        int, typer.Option(help="Largest distance in bits between two items of a pair.")
+    ] = 0,
+    model: Annotated[
+        Path | None, typer.Option(help="Model that encodes the items, if they are not codes.")
+    ] = None,
+    column: Column = None,
+    name_column: NameColumn = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find all pairs of items whose codes are equal or nearly so. With --json one pair a line.
+
+    Example: `hashlearn duplicates photos/ --model photos.model --radius 2`
+    """  # numpydoc ignore=PR01
+    from hashlearn.cli.files import CODES, load_items_for, read_codes, read_names
+    from hashlearn.index import HammingIndex
+    from hashlearn.models import hasher_of, load
+
+    names: Mapping[int, str] | None
+    if model is not None:
+        fitted = load(model)
+        dataset = load_items_for(fitted, data, column=column, name_column=name_column)
+        searched = HammingIndex(hasher_of(fitted).n_bits)
+        searched.add(_encode(fitted, dataset.X))
+        names = dict(enumerate(dataset.item_names)) if dataset.item_names else None
+    elif Path(data).suffix in CODES:
+        codes, n_bits, item_names = read_codes(Path(data), None)
+        searched = HammingIndex(n_bits)
+        searched.add(codes)
+        names = dict(enumerate(item_names)) if item_names else None
+    else:
+        searched = HammingIndex.open(data)
+        names = read_names(Path(data), searched.ids)
+    n_pairs = 0
+    for part in searched.pairs_within(radius):
+        n_pairs += len(part)
+        rows = [
+            {
+                "first": int(first) if names is None else names[int(first)],
+                "second": int(second) if names is None else names[int(second)],
+                "distance": int(distance),
+            }
+            for first, second, distance in zip(
+                part.first_ids, part.second_ids, part.distances, strict=True
+            )
+        ]
+        if as_json:
+            print_json_lines(rows)
+        else:
+            print_table(list(rows[0]), [list(row.values()) for row in rows], thousands="")
+    message(f"{n_pairs:,} pairs within {radius} bits among {len(searched):,} items")
 
 
 def _lists(

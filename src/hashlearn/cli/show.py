@@ -45,6 +45,17 @@ def print_json(values: Any) -> None:
     sys.stdout.write(json.dumps(values, indent=2, ensure_ascii=False) + "\n")
 
 
+def print_json_lines(rows: list[dict[str, Any]]) -> None:
+    """Print rows for a program on standard output, each on a line of its own.
+
+    Parameters
+    ----------
+    rows : list of dict
+        What JSON can hold.
+    """
+    sys.stdout.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
 def report(values: dict[str, Any], sentence: str, *, as_json: bool) -> None:
     """Say what a command did, to a program or to a person.
 
