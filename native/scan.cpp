@@ -78,44 +78,90 @@ struct Task {
     std::size_t first_query, last_query, first_code, last_code;
 };
 
-// Words of queries, one query after the other, padded with zero bits.
+// The n_rest (0 to 7) bytes that do not fill a word. Copies of a fixed size compile to single
+// loads; one of n_rest bytes would be a call for every code.
+inline std::uint64_t load_rest(const std::uint8_t* bytes, std::size_t n_rest) {
+    std::uint64_t word = 0;
+    std::size_t shift = 0;
+    if (n_rest & 4) {
+        std::uint32_t part;
+        std::memcpy(&part, bytes, 4);
+        word = part;
+        shift = 32;
+        bytes += 4;
+    }
+    if (n_rest & 2) {
+        std::uint16_t part;
+        std::memcpy(&part, bytes, 2);
+        word |= std::uint64_t{part} << shift;
+        shift += 16;
+        bytes += 2;
+    }
+    if (n_rest & 1) {
+        word |= std::uint64_t{*bytes} << shift;
+    }
+    return word;
+}
+
+// Write the words of a code, padded with zero bits, `step` places apart.
+inline void store_words(const std::uint8_t* code, std::size_t n_bytes, std::uint64_t* place,
+                        std::size_t step) {
+    for (; n_bytes >= 8; n_bytes -= 8, code += 8, place += step) {
+        std::memcpy(place, code, 8);
+    }
+    if (n_bytes > 0) {
+        *place = load_rest(code, n_bytes);
+    }
+}
+
+// Words of queries, one query after the other.
 std::vector<std::uint64_t> to_words(Codes queries) {
     const std::size_t n_words = words_of(queries);
     std::vector<std::uint64_t> words(queries.n * n_words);
     for (std::size_t q = 0; q < queries.n; ++q) {
-        std::memcpy(words.data() + q * n_words, queries.bytes + q * queries.n_bytes,
-                    queries.n_bytes);
+        store_words(queries.bytes + q * queries.n_bytes, queries.n_bytes,
+                    words.data() + q * n_words, 1);
     }
     return words;
+}
+
+// Lay whole groups of codes out as a tile. A constant number of bytes lets the compiler unroll.
+template <std::size_t FixedBytes>
+void fill_groups(const std::uint8_t* code, std::size_t n_bytes, std::size_t n_groups,
+                 std::uint64_t* tile) {
+    const std::size_t bytes = FixedBytes ? FixedBytes : n_bytes;
+    const std::size_t n_words = ceil_divide(bytes, 8);
+    for (std::size_t g = 0; g < n_groups; ++g, tile += n_words * group_size) {
+        for (std::size_t i = 0; i < group_size; ++i, code += bytes) {
+            store_words(code, bytes, tile + i, group_size);
+        }
+    }
 }
 
 // Lay codes out in groups of eight, word by word, and pad the last stride with zeros.
 void fill_tile(const Kernel& kernel, Codes codes, std::size_t first, std::size_t n,
                std::uint64_t* tile) {
     const std::size_t n_words = words_of(codes);
+    const std::size_t n_groups = n / group_size;
+    const std::uint8_t* code = codes.bytes + first * codes.n_bytes;
+    if (kernel.pack != nullptr && codes.n_bytes % 8 == 0 &&
+        kernel.pack(code, n_groups, n_words, tile)) {
+        // It has done the whole groups.
+    } else if (codes.n_bytes == 4) {
+        fill_groups<4>(code, 4, n_groups, tile);
+    } else if (codes.n_bytes == 16) {
+        fill_groups<16>(code, 16, n_groups, tile);
+    } else if (codes.n_bytes == 32) {
+        fill_groups<32>(code, 32, n_groups, tile);
+    } else {
+        fill_groups<0>(code, codes.n_bytes, n_groups, tile);
+    }
+    const std::size_t done = n_groups * group_size;
     const std::size_t padded = ceil_divide(n, stride) * stride;
-    if (padded > n) {
-        const std::size_t last_stride = padded - stride;
-        std::memset(tile + last_stride * n_words, 0, stride * n_words * sizeof(std::uint64_t));
-    }
-    const std::size_t n_whole = codes.n_bytes / 8;
-    const std::size_t n_rest = codes.n_bytes % 8;
-    std::size_t n_packed = 0;
-    if (kernel.pack != nullptr && n_rest == 0 &&
-        kernel.pack(codes.bytes + first * codes.n_bytes, n / group_size, n_words, tile)) {
-        n_packed = n / group_size * group_size;
-    }
-    for (std::size_t i = n_packed; i < n; ++i) {
-        const std::uint8_t* code = codes.bytes + (first + i) * codes.n_bytes;
-        std::uint64_t* place = tile + i / group_size * group_size * n_words + i % group_size;
-        for (std::size_t w = 0; w < n_whole; ++w) {
-            std::memcpy(place + w * group_size, code + 8 * w, 8);
-        }
-        if (n_rest > 0) {
-            std::uint64_t word = 0;
-            std::memcpy(&word, code + 8 * n_whole, n_rest);
-            place[n_whole * group_size] = word;
-        }
+    std::fill(tile + done * n_words, tile + padded * n_words, 0);
+    for (std::size_t i = done; i < n; ++i) {
+        store_words(code + i * codes.n_bytes, codes.n_bytes, tile + done * n_words + i % group_size,
+                    group_size);
     }
 }
 
