@@ -242,10 +242,15 @@ std::vector<Task> plan(Codes queries, Codes database, std::size_t n_threads,
     return tasks;
 }
 
-// Run the tasks; each gives the hits of its queries to `use(task, query, hits)`.
+// Search, and call use(query, hits) with all hits of each query, in the order of their positions.
 template <typename MakeHits, typename Use>
-void run(const Kernel& kernel, Codes queries, Codes database, const std::vector<Task>& tasks,
-         std::size_t n_threads, const MakeHits& make_hits, const Use& use) {
+void run(const Kernel& kernel, Codes queries, Codes database, std::size_t n_threads,
+         std::size_t queries_a_task, const MakeHits& make_hits, const Use& use) {
+    const std::vector<Task> tasks = plan(queries, database, n_threads, queries_a_task);
+    const auto n_ranges = static_cast<std::size_t>(std::count_if(
+        tasks.begin(), tasks.end(), [](const Task& task) { return task.first_query == 0; }));
+    // With several ranges a query's hits wait here for those of the others.
+    std::vector<std::vector<std::uint64_t>> parts(n_ranges > 1 ? queries.n * n_ranges : 0);
     const std::size_t n_words = words_of(queries);
     const std::vector<std::uint64_t> words = to_words(queries);
     ThreadPool::instance().run(tasks.size(), n_threads, [&](std::size_t number) {
@@ -262,9 +267,23 @@ void run(const Kernel& kernel, Codes queries, Codes database, const std::vector<
         scan(kernel, pointers, database, task.first_code, task.last_code, selections.data());
         for (std::size_t q = 0; q < n; ++q) {
             hits[q]->selection() = selections[q];
-            use(number, task.first_query + q, *hits[q]);
+            const std::span<const std::uint64_t> found = hits[q]->hits();
+            if (n_ranges == 1) {
+                use(task.first_query + q, found);
+            } else {
+                parts[(task.first_query + q) * n_ranges + number % n_ranges].assign(found.begin(),
+                                                                                    found.end());
+            }
         }
     });
+    for (std::size_t query = 0; query < queries.n && n_ranges > 1; ++query) {
+        std::vector<std::uint64_t> all;
+        for (std::size_t range = 0; range < n_ranges; ++range) {
+            const auto& part = parts[query * n_ranges + range];
+            all.insert(all.end(), part.begin(), part.end());
+        }
+        use(query, std::span<const std::uint64_t>(all));
+    }
 }
 
 // Rank most of the database: write all distances down and sort them by counting.
@@ -339,38 +358,18 @@ void scan_nearest(const Kernel& kernel, Codes queries, Codes database, std::size
     // As many queries at a time as keep their hits within some megabytes.
     const std::size_t queries_a_task =
         std::clamp<std::size_t>((1 << 21) / capacity, 1, block_queries);
-    const std::vector<Task> tasks = plan(queries, database, n_threads, queries_a_task);
-    const std::size_t n_ranges = static_cast<std::size_t>(std::count_if(
-        tasks.begin(), tasks.end(), [](const Task& task) { return task.first_query == 0; }));
-    // With several ranges the hits of each wait here, in the order of the ranges.
-    std::vector<std::vector<std::uint64_t>> parts(n_ranges > 1 ? queries.n * n_ranges : 0);
-    const auto write = [&](std::size_t query, std::span<const std::uint64_t> hits) {
-        sort_hits(hits, n_distances, [&](std::size_t place, std::int64_t position, std::int32_t d) {
-            if (place < k) {
-                positions[query * k + place] = position;
-                distances[query * k + place] = d;
-            }
-        });
-    };
     run(
-        kernel, queries, database, tasks, n_threads,
+        kernel, queries, database, n_threads, queries_a_task,
         [&] { return std::make_unique<Hits>(n_distances, k, capacity, Hits::compact); },
-        [&](std::size_t task, std::size_t query, const Hits& hits) {
-            if (n_ranges == 1) {
-                write(query, hits.hits());
-            } else {
-                parts[query * n_ranges + task % n_ranges].assign(hits.hits().begin(),
-                                                                 hits.hits().end());
-            }
+        [&](std::size_t query, std::span<const std::uint64_t> hits) {
+            sort_hits(hits, n_distances,
+                      [&](std::size_t place, std::int64_t position, std::int32_t distance) {
+                          if (place < k) {
+                              positions[query * k + place] = position;
+                              distances[query * k + place] = distance;
+                          }
+                      });
         });
-    for (std::size_t query = 0; query < queries.n && n_ranges > 1; ++query) {
-        std::vector<std::uint64_t> all;
-        for (std::size_t range = 0; range < n_ranges; ++range) {
-            const auto& part = parts[query * n_ranges + range];
-            all.insert(all.end(), part.begin(), part.end());
-        }
-        write(query, all);
-    }
 }
 
 std::vector<Found> scan_radius(const Kernel& kernel, Codes queries, Codes database,
@@ -381,17 +380,14 @@ std::vector<Found> scan_radius(const Kernel& kernel, Codes queries, Codes databa
     }
     const std::uint32_t bound =
         std::min(radius, static_cast<std::uint32_t>(8 * database.n_bytes)) + 1;
-    // By queries only: the lists of one query then come from one task.
-    const std::vector<Task> tasks =
-        plan(queries, database, queries.n > 1 ? n_threads : 1, block_queries);
     run(
-        kernel, queries, database, tasks, n_threads,
+        kernel, queries, database, n_threads, block_queries,
         [&] { return std::make_unique<Hits>(bound, database.n + 1, 64, Hits::grow); },
-        [&](std::size_t, std::size_t query, const Hits& hits) {
+        [&](std::size_t query, std::span<const std::uint64_t> hits) {
             Found& result = found[query];
-            result.positions.resize(hits.hits().size());
-            result.distances.resize(hits.hits().size());
-            sort_hits(hits.hits(), bound,
+            result.positions.resize(hits.size());
+            result.distances.resize(hits.size());
+            sort_hits(hits, bound,
                       [&](std::size_t place, std::int64_t position, std::int32_t distance) {
                           result.positions[place] = position;
                           result.distances[place] = distance;

@@ -118,6 +118,16 @@ void test_a_large_database_is_divided_with_the_same_result() {
     hashlearn::scan_nearest(kernel, left, right, k, 1, one.data(), distances.data());
     hashlearn::scan_nearest(kernel, left, right, k, 3, three.data(), distances.data());
     check(one == three, "ranges");
+    Bytes three_queries(24, 0x5A);
+    three_queries[8] = 0x11;
+    const hashlearn::Codes few{three_queries.data(), 3, 8};
+    const auto alone = hashlearn::scan_radius(kernel, few, right, 26, 1);
+    const auto divided = hashlearn::scan_radius(kernel, few, right, 26, 3);
+    for (std::size_t q = 0; q < 3; ++q) {
+        check(!alone[q].positions.empty() && alone[q].positions == divided[q].positions &&
+                  alone[q].distances == divided[q].distances,
+              "ranges within a radius");
+    }
 }
 
 void test_many_searches_at_a_time() {

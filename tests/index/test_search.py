@@ -212,6 +212,23 @@ def test_a_single_query_over_a_large_database_is_divided_among_threads_with_the_
         np.testing.assert_array_equal(found.distances[0], distances[expected])
 
 
+@pytest.mark.parametrize("n_queries", [1, 2, 3])
+def test_a_few_queries_over_a_large_database_find_all_within_a_radius_on_any_number_of_threads(
+    n_queries,
+):
+    rng = np.random.default_rng(3)
+    codes = rng.integers(0, 256, (2_200_000, 8), dtype=np.uint8)
+    codes[rng.choice(len(codes), 900)] = codes[:3].repeat(300, axis=0)  # hits in every part
+    queries = codes[:n_queries]
+    expected = [np.flatnonzero(row <= 12) for row in hamming_distances(queries, codes)]
+    for threads in (1, 2, 4):
+        index = HammingIndex(64, threads=threads)
+        index.add(codes)
+        found = index.search_radius(queries, 12)
+        for (ids, _), wanted in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(np.sort(ids), wanted)
+
+
 def test_searches_from_many_threads_at_a_time_do_not_disturb_one_another():
     rng = np.random.default_rng(1)
     index = HammingIndex(64, threads=2)

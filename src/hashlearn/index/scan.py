@@ -70,26 +70,23 @@ def scan_nearest(
     array([[4, 6]])
     """
     n_found = min(k, len(ids))
-    kernel = choose_kernel()
-    if kernel != "numpy" and n_found == k > 0:  # no place stays empty
-        positions = np.empty((len(queries), k), dtype=np.int64)
-        distances = np.empty((len(queries), k), dtype=np.int32)
-        _native.scan_nearest(queries, codes, positions, distances, threads, kernel)
-        return Neighbors(_to_ids(positions, ids), distances)
-    found = np.full((len(queries), k), NO_ID, dtype=np.int64)
-    bits = np.full((len(queries), k), n_bits + 1, dtype=np.int32)
-    if kernel != "numpy" and n_found:
-        nearest = scan_nearest(queries, codes, ids, n_found, n_bits, threads)
-        found[:, :n_found], bits[:, :n_found] = nearest.ids, nearest.distances
-        return Neighbors(found, bits)
+    positions = np.empty((len(queries), n_found), dtype=np.int64)
+    bits = np.empty((len(queries), n_found), dtype=np.int32)
+    if (kernel := choose_kernel()) != "numpy":
+        _native.scan_nearest(queries, codes, positions, bits, threads, kernel)
+    else:
 
-    def keep(start: int, block: Distances) -> None:
-        for row, distances in enumerate(block, start):
-            order = _nearest_positions(distances, n_found)
-            found[row, :n_found] = ids[order]
-            bits[row, :n_found] = distances[order]
+        def keep(start: int, block: Distances) -> None:
+            for row, distances in enumerate(block, start):
+                order = _nearest_positions(distances, n_found)
+                positions[row], bits[row] = order, distances[order]
 
-    _for_each_block(queries, codes, keep, threads)
+        _for_each_block(queries, codes, keep, threads)
+    found = _to_ids(positions, ids)
+    if n_found < k:  # the other places stay empty
+        missing = ((0, 0), (0, k - n_found))
+        found = np.pad(found, missing, constant_values=NO_ID)
+        bits = np.pad(bits, missing, constant_values=n_bits + 1)
     return Neighbors(found, bits)
 
 
