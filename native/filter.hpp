@@ -54,10 +54,18 @@ using Pack = bool (*)(const std::uint8_t* codes, std::size_t n_groups, std::size
 using Measure = void (*)(const std::uint64_t* tile, std::size_t n_groups, std::size_t n_words,
                          const std::uint64_t* query, std::uint16_t* distances);
 
+// Write the places (0 to n - 1) of the codes that are nearer to a query than `bound`, and their
+// distances, and return how many there are; both arrays have n places. The codes lie one after the
+// other, n_words words each, as in the buckets of a table. n is at most `stride`.
+using Near = std::size_t (*)(const std::uint64_t* codes, std::size_t n, std::size_t n_words,
+                             const std::uint64_t* query, std::uint32_t bound, std::uint32_t* places,
+                             std::uint32_t* distances);
+
 struct Kernel {
     const char* name;
     Filter filter;
     Measure measure;
+    Near near;
     Pack pack;  // may be null
 };
 

@@ -101,6 +101,14 @@ static void measure(const std::uint64_t* tile, std::size_t n_groups, std::size_t
     });
 }
 
-const Kernel avx2_kernel = {"avx2", filter, measure, nullptr};
+static std::size_t near(const std::uint64_t* codes, std::size_t n, std::size_t n_words,
+                        const std::uint64_t* query, std::uint32_t bound, std::uint32_t* places,
+                        std::uint32_t* distances) {
+    return near_any(codes, n, n_words, query, bound, places, distances, [](std::uint64_t x) {
+        return static_cast<std::uint32_t>(__builtin_popcountll(x));
+    });
+}
+
+const Kernel avx2_kernel = {"avx2", filter, measure, near, nullptr};
 
 }  // namespace hashlearn

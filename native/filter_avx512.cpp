@@ -170,6 +170,32 @@ static void measure(const std::uint64_t* tile, std::size_t n_groups, std::size_t
     }
 }
 
-const Kernel avx512_kernel = {"avx512", filter, measure, pack};
+static std::size_t near(const std::uint64_t* codes, std::size_t n, std::size_t n_words,
+                        const std::uint64_t* query, std::uint32_t bound, std::uint32_t* places,
+                        std::uint32_t* distances_out) {
+    if (n_words != 1) {
+        return near_any(
+            codes, n, n_words, query, bound, places, distances_out,
+            [](std::uint64_t x) { return static_cast<std::uint32_t>(__builtin_popcountll(x)); });
+    }
+    const __m512i word = broadcast(query[0]);
+    const __m512i limit = broadcast(bound);
+    std::size_t n_found = 0;
+    for (std::size_t start = 0; start < n; start += 8) {
+        const auto lanes = static_cast<__mmask8>(n - start >= 8 ? 0xFF : (1U << (n - start)) - 1);
+        const __m512i code = _mm512_maskz_loadu_epi64(lanes, codes + start);
+        const __m512i found = _mm512_popcnt_epi64(_mm512_xor_si512(code, word));
+        unsigned hits = _mm512_mask_cmplt_epu64_mask(lanes, found, limit);
+        for (; hits; hits &= hits - 1) {
+            const auto i = start + static_cast<unsigned>(__builtin_ctz(hits));
+            places[n_found] = static_cast<std::uint32_t>(i);
+            distances_out[n_found++] =
+                static_cast<std::uint32_t>(__builtin_popcountll(codes[i] ^ query[0]));
+        }
+    }
+    return n_found;
+}
+
+const Kernel avx512_kernel = {"avx512", filter, measure, near, pack};
 
 }  // namespace hashlearn

@@ -88,5 +88,37 @@ inline void measure_one_by_one(const std::uint64_t* tile, std::size_t n_groups, 
     }
 }
 
+// Codes one after the other, few of them.
+template <std::size_t FixedWords, typename PopCount>
+inline std::size_t near_scalar(const std::uint64_t* codes, std::size_t n, std::size_t n_words,
+                               const std::uint64_t* query, std::uint32_t bound,
+                               std::uint32_t* places, std::uint32_t* distances, PopCount popcount) {
+    const std::size_t words = FixedWords ? FixedWords : n_words;
+    std::size_t n_found = 0;
+    for (std::size_t i = 0; i < n; ++i, codes += words) {
+        std::uint32_t distance = 0;
+        for (std::size_t w = 0; w < words; ++w) {
+            distance += popcount(codes[w] ^ query[w]);
+        }
+        places[n_found] = static_cast<std::uint32_t>(i);
+        distances[n_found] = distance;
+        n_found += distance < bound;
+    }
+    return n_found;
+}
+
+template <typename PopCount>
+inline std::size_t near_any(const std::uint64_t* codes, std::size_t n, std::size_t n_words,
+                            const std::uint64_t* query, std::uint32_t bound, std::uint32_t* places,
+                            std::uint32_t* distances, PopCount popcount) {
+    if (n_words == 1) {
+        return near_scalar<1>(codes, n, 1, query, bound, places, distances, popcount);
+    }
+    if (n_words == 2) {
+        return near_scalar<2>(codes, n, 2, query, bound, places, distances, popcount);
+    }
+    return near_scalar<0>(codes, n, n_words, query, bound, places, distances, popcount);
+}
+
 }  // namespace
 }  // namespace hashlearn

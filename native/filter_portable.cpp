@@ -21,6 +21,12 @@ static void measure(const std::uint64_t* tile, std::size_t n_groups, std::size_t
     measure_one_by_one(tile, n_groups, n_words, query, distances, popcount);
 }
 
-const Kernel portable_kernel = {"portable", filter, measure, nullptr};
+static std::size_t near(const std::uint64_t* codes, std::size_t n, std::size_t n_words,
+                        const std::uint64_t* query, std::uint32_t bound, std::uint32_t* places,
+                        std::uint32_t* distances) {
+    return near_any(codes, n, n_words, query, bound, places, distances, popcount);
+}
+
+const Kernel portable_kernel = {"portable", filter, measure, near, nullptr};
 
 }  // namespace hashlearn
