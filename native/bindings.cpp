@@ -1,14 +1,19 @@
 // The Python face of the kernels: checks shapes, releases the GIL, calls the headers.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
+#include <tuple>
 #include <vector>
 
+#include "multi_index.hpp"
 #include "scan.hpp"
 
 namespace nb = nanobind;
@@ -19,6 +24,16 @@ namespace {
 using CodeArray = nb::ndarray<const std::uint8_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using PositionMatrix = nb::ndarray<std::int64_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using BitMatrix = nb::ndarray<std::int32_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+
+template <typename T>
+using Vector = nb::ndarray<T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+template <typename T>
+using Matrix = nb::ndarray<T, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+
+// First bit, starts, positions or None, words or None.
+using TableArrays =
+    std::tuple<unsigned, Vector<const std::uint32_t>, std::optional<Vector<const std::uint32_t>>,
+               std::optional<Matrix<const std::uint64_t>>>;
 
 void check_lengths(const CodeArray& queries, const CodeArray& database) {
     if (queries.shape(1) != database.shape(1)) {
@@ -77,25 +92,144 @@ nb::ndarray<nb::numpy, T, nb::ndim<1>> to_numpy(std::vector<T> values) {
     return nb::ndarray<nb::numpy, T, nb::ndim<1>>(data, {size}, capsule);
 }
 
+// Positions, distances, and where each query's begin.
+nb::tuple to_tuple(const std::vector<hashlearn::Found>& found) {
+    std::vector<std::int64_t> positions;
+    std::vector<std::int32_t> distances;
+    std::vector<std::int64_t> offsets = {0};
+    for (const hashlearn::Found& part : found) {
+        positions.insert(positions.end(), part.positions.begin(), part.positions.end());
+        distances.insert(distances.end(), part.distances.begin(), part.distances.end());
+        offsets.push_back(static_cast<std::int64_t>(positions.size()));
+    }
+    return nb::make_tuple(to_numpy(std::move(positions)), to_numpy(std::move(distances)),
+                          to_numpy(std::move(offsets)));
+}
+
 nb::tuple scan_radius(const CodeArray& queries, const CodeArray& database, std::uint32_t radius,
                       std::size_t threads, const std::string& kernel) {
     check_lengths(queries, database);
     const hashlearn::Kernel& chosen = find_kernel(kernel);
-    std::vector<std::int64_t> positions;
-    std::vector<std::int32_t> distances;
-    std::vector<std::int64_t> offsets = {0};
+    std::vector<hashlearn::Found> found;
     {
         const nb::gil_scoped_release release;
-        const auto found =
+        found =
             hashlearn::scan_radius(chosen, as_codes(queries), as_codes(database), radius, threads);
-        for (const hashlearn::Found& part : found) {
-            positions.insert(positions.end(), part.positions.begin(), part.positions.end());
-            distances.insert(distances.end(), part.distances.begin(), part.distances.end());
-            offsets.push_back(static_cast<std::int64_t>(positions.size()));
+    }
+    return to_tuple(found);
+}
+
+unsigned substring_bits(std::size_t n_starts) {
+    for (unsigned n_bits = 1; n_bits <= 32; ++n_bits) {
+        if (n_starts == (std::size_t{1} << n_bits) + 1) {
+            return n_bits;
         }
     }
-    return nb::make_tuple(to_numpy(std::move(positions)), to_numpy(std::move(distances)),
-                          to_numpy(std::move(offsets)));
+    throw std::invalid_argument("starts must have 2^n + 1 values, n from 1 to 32");
+}
+
+void check_substring(const CodeArray& codes, unsigned first_bit, unsigned n_bits) {
+    if (first_bit + std::size_t{n_bits} > 8 * codes.shape(1)) {
+        throw std::invalid_argument("the substring does not lie within the codes");
+    }
+    if (codes.shape(0) > std::size_t{0xFFFFFFFF}) {
+        throw std::invalid_argument("tables hold at most 2^32 - 1 codes");
+    }
+}
+
+bool values_rise(const CodeArray& codes, unsigned first_bit, unsigned n_bits) {
+    check_substring(codes, first_bit, n_bits);
+    const nb::gil_scoped_release release;
+    return hashlearn::values_rise(as_codes(codes), first_bit, n_bits);
+}
+
+void build_table(const CodeArray& codes, unsigned first_bit, const Vector<std::uint32_t>& starts,
+                 const std::optional<Vector<std::uint32_t>>& positions,
+                 const std::optional<Matrix<std::uint64_t>>& words, std::size_t threads) {
+    const unsigned n_bits = substring_bits(starts.shape(0));
+    check_substring(codes, first_bit, n_bits);
+    if (positions && positions->shape(0) != codes.shape(0)) {
+        throw std::invalid_argument("positions must be as many as codes");
+    }
+    if (words && (!positions || words->shape(0) != codes.shape(0) ||
+                  words->shape(1) != (codes.shape(1) + 7) / 8)) {
+        throw std::invalid_argument("words must have a row for each code and come with positions");
+    }
+    const nb::gil_scoped_release release;
+    hashlearn::build_table(as_codes(codes), first_bit, n_bits, threads, starts.data(),
+                           positions ? positions->data() : nullptr,
+                           words ? words->data() : nullptr);
+}
+
+std::vector<hashlearn::Table> as_tables(const CodeArray& database,
+                                        const std::vector<TableArrays>& arrays) {
+    std::vector<hashlearn::Table> tables;
+    unsigned n_covered = 0;
+    for (const auto& [first_bit, starts, positions, words] : arrays) {
+        const unsigned n_bits = substring_bits(starts.shape(0));
+        check_substring(database, first_bit, n_bits);
+        if ((!positions && !words) || (positions && positions->shape(0) != database.shape(0)) ||
+            (words && (words->shape(0) != database.shape(0) ||
+                       words->shape(1) != (database.shape(1) + 7) / 8))) {
+            throw std::invalid_argument("a table does not fit the codes");
+        }
+        tables.push_back({first_bit, n_bits, starts.data(), positions ? positions->data() : nullptr,
+                          words ? words->data() : nullptr});
+        n_covered += n_bits;
+    }
+    if (tables.empty() || database.shape(0) == 0 || n_covered > 8 * database.shape(1)) {
+        throw std::invalid_argument("there must be codes, and tables of different bits");
+    }
+    return tables;
+}
+
+using Allowed = std::optional<Vector<const std::uint64_t>>;
+
+const std::uint64_t* as_bitmap(const CodeArray& database, const Allowed& allowed) {
+    if (allowed && allowed->shape(0) < (database.shape(0) + 63) / 64) {
+        throw std::invalid_argument("allowed must have a bit for each code");
+    }
+    return allowed ? allowed->data() : nullptr;
+}
+
+void find_nearest(const CodeArray& queries, const CodeArray& database,
+                  const std::vector<TableArrays>& tables, const Allowed& allowed,
+                  std::tuple<double, double, double> costs, const PositionMatrix& positions,
+                  const BitMatrix& distances, const Vector<double>& spent, std::size_t threads,
+                  const std::string& kernel) {
+    check_lengths(queries, database);
+    const std::size_t k = positions.shape(1);
+    if (positions.shape(0) != queries.shape(0) || distances.shape(0) != queries.shape(0) ||
+        spent.shape(0) != queries.shape(0) || distances.shape(1) != k || k < 1 ||
+        k > database.shape(0)) {
+        throw std::invalid_argument(
+            "positions and distances must have the shape (n_queries, k), k from 1 to n_database, "
+            "and spent the shape (n_queries,)");
+    }
+    const hashlearn::Kernel& chosen = find_kernel(kernel);
+    const std::vector<hashlearn::Table> substrings = as_tables(database, tables);
+    const std::uint64_t* bitmap = as_bitmap(database, allowed);
+    const auto [value, code, budget] = costs;
+    const nb::gil_scoped_release release;
+    hashlearn::find_nearest(chosen, as_codes(queries), as_codes(database), substrings, bitmap, k,
+                            {value, code, budget}, threads, positions.data(), distances.data(),
+                            spent.data());
+}
+
+nb::tuple find_radius(const CodeArray& queries, const CodeArray& database,
+                      const std::vector<TableArrays>& tables, const Allowed& allowed,
+                      std::uint32_t radius, std::size_t threads, const std::string& kernel) {
+    check_lengths(queries, database);
+    const hashlearn::Kernel& chosen = find_kernel(kernel);
+    const std::vector<hashlearn::Table> substrings = as_tables(database, tables);
+    const std::uint64_t* bitmap = as_bitmap(database, allowed);
+    std::vector<hashlearn::Found> found;
+    {
+        const nb::gil_scoped_release release;
+        found = hashlearn::find_radius(chosen, as_codes(queries), as_codes(database), substrings,
+                                       bitmap, radius, threads);
+    }
+    return to_tuple(found);
 }
 
 }  // namespace
@@ -110,6 +244,22 @@ NB_MODULE(_native, module) {
                "positions"_a.noconvert(), "distances"_a.noconvert(), "threads"_a, "kernel"_a,
                "Write the k nearest of uint8 codes (n, b) to each of (q, b) into positions, int64 "
                "(q, k), and distances, int32 (q, k), in the order (distance, position).");
+    module.def("values_rise", &values_rise, "codes"_a.noconvert(), "first_bit"_a, "n_bits"_a,
+               "Whether the values of a substring rise over uint8 codes (n, b).");
+    module.def("build_table", &build_table, "codes"_a.noconvert(), "first_bit"_a,
+               "starts"_a.noconvert(), "positions"_a.noconvert().none(),
+               "words"_a.noconvert().none(), "threads"_a,
+               "Sort uint8 codes (n, b) by a substring: fill starts, uint32 (2^bits + 1,), and, "
+               "unless None, positions, uint32 (n,), and words, uint64 (n, ceil(b / 8)).");
+    module.def("find_nearest", &find_nearest, "queries"_a.noconvert(), "database"_a.noconvert(),
+               "tables"_a, "allowed"_a.none(), "costs"_a, "positions"_a.noconvert(),
+               "distances"_a.noconvert(), "spent"_a.noconvert(), "threads"_a, "kernel"_a,
+               "As scan_nearest, by tables (first_bit, starts, positions, words). costs: of a "
+               "value, of a code, and the budget; spent, float64 (q,), is -1 for a query that "
+               "would have exceeded it and has no result.");
+    module.def("find_radius", &find_radius, "queries"_a.noconvert(), "database"_a.noconvert(),
+               "tables"_a, "allowed"_a.none(), "radius"_a, "threads"_a, "kernel"_a,
+               "As scan_radius, by tables.");
     module.def(
         "scan_radius", &scan_radius, "queries"_a.noconvert(), "database"_a.noconvert(), "radius"_a,
         "threads"_a, "kernel"_a,
