@@ -372,12 +372,13 @@ class HammingIndex:
         FileNotFoundError
             If there is no such file.
         ValueError
-            If the file is not an index, or is truncated, damaged, inconsistent, or of a newer
+            If the file is not an index, or is truncated, damaged, inconsistent, or of another
             format.
 
         Notes
         -----
-        Opening reads the whole file once, to check it.
+        The checksums of ids and codes are compared where they are read, not where they are mapped;
+        :func:`hashlearn.storage.verify` compares those of any file.
 
         Examples
         --------
