@@ -64,6 +64,10 @@ using Near = std::size_t (*)(const std::uint64_t* codes, std::size_t n, std::siz
 struct Kernel {
     const char* name;
     Filter filter;
+    // The same for codes that lie one after the other, as in an ordinary array: whole strides of
+    // them. For few queries it costs less than laying out a tile first.
+    Filter filter_rows;
+    std::size_t max_queries_in_rows;  // up to how many queries
     Measure measure;
     Near near;
     Pack pack;  // may be null

@@ -93,6 +93,17 @@ static void filter(const std::uint64_t* tile, std::size_t n_codes, std::size_t n
     }
 }
 
+static void filter_rows(const std::uint64_t* rows, std::size_t n_codes, std::size_t n_words,
+                        std::uint64_t first, const std::uint64_t* const* queries,
+                        std::size_t n_queries, Selection* selections) {
+    if (n_words == 1) {
+        return filter(rows, n_codes, 1, first, queries, n_queries, selections);
+    }
+    filter_one_by_one<InRows>(
+        rows, n_codes, n_words, first, queries, n_queries, selections,
+        [](std::uint64_t x) { return static_cast<std::uint32_t>(__builtin_popcountll(x)); });
+}
+
 // AVX2 implies popcnt, which is as fast where every distance must be written.
 static void measure(const std::uint64_t* tile, std::size_t n_groups, std::size_t n_words,
                     const std::uint64_t* query, std::uint16_t* distances) {
@@ -109,6 +120,6 @@ static std::size_t near(const std::uint64_t* codes, std::size_t n, std::size_t n
     });
 }
 
-const Kernel avx2_kernel = {"avx2", filter, measure, near, nullptr};
+const Kernel avx2_kernel = {"avx2", filter, filter_rows, 3, measure, near, nullptr};
 
 }  // namespace hashlearn

@@ -6,62 +6,134 @@
 namespace hashlearn {
 namespace {
 
+// How far to ask for memory ahead: the processor's own prefetching stops at the end of a page.
+constexpr std::size_t prefetch_words = 8192 / sizeof(std::uint64_t);
+
 inline __m512i broadcast(std::uint64_t word) {
     return _mm512_set1_epi64(static_cast<long long>(word));
 }
 
-// Distances of one query to a group of eight codes.
-template <std::size_t FixedWords>
-inline __m512i distances(const std::uint64_t* group, std::size_t n_words,
-                         const std::uint64_t* query) {
-    const std::size_t words = FixedWords ? FixedWords : n_words;
-    __m512i sum =
-        _mm512_popcnt_epi64(_mm512_xor_si512(_mm512_loadu_si512(group), broadcast(query[0])));
-    for (std::size_t w = 1; w < words; ++w) {
-        const __m512i code = _mm512_loadu_si512(group + w * group_size);
-        sum =
-            _mm512_add_epi64(sum, _mm512_popcnt_epi64(_mm512_xor_si512(code, broadcast(query[w]))));
-    }
-    return sum;
+// A bit for each of the first n lanes.
+inline __mmask8 lanes(std::size_t n) { return static_cast<__mmask8>(n < 8 ? (1U << n) - 1 : 0xFF); }
+
+inline __m512i ones(__m512i code, __m512i query) {
+    return _mm512_popcnt_epi64(_mm512_xor_si512(code, query));
 }
 
-// Go once more through a stride in which some code is near enough.
+// Codes in groups of eight, word by word.
 template <std::size_t FixedWords>
-__attribute__((noinline)) void take_hits(const std::uint64_t* groups, std::size_t n_left,
+struct Tile {
+    static constexpr bool prefetch = false;  // it is in the cache
+
+    // Distances of one query to a group of eight codes.
+    static __m512i distances(const std::uint64_t* group, std::size_t n_words,
+                             const std::uint64_t* query) {
+        const std::size_t words = FixedWords ? FixedWords : n_words;
+        __m512i sum = ones(_mm512_loadu_si512(group), broadcast(query[0]));
+        for (std::size_t w = 1; w < words; ++w) {
+            const __m512i code = _mm512_loadu_si512(group + w * group_size);
+            sum = _mm512_add_epi64(sum, ones(code, broadcast(query[w])));
+        }
+        return sum;
+    }
+};
+
+// Add up neighbours: x0 + x1, x2 + x3, ..., y0 + y1, ...
+inline __m512i fold(__m512i x, __m512i y) {
+    const __m512i even = _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14);
+    const __m512i odd = _mm512_setr_epi64(1, 3, 5, 7, 9, 11, 13, 15);
+    return _mm512_add_epi64(_mm512_permutex2var_epi64(x, even, y),
+                            _mm512_permutex2var_epi64(x, odd, y));
+}
+
+// Codes one after the other: a register holds several words of a code, which are folded.
+template <std::size_t FixedWords>
+struct Rows {
+    static constexpr bool prefetch = true;
+
+    // With fewer than eight codes (only where FixedWords is given) the rest is not read.
+    static __m512i distances(const std::uint64_t* group, std::size_t n_words,
+                             const std::uint64_t* query, std::ptrdiff_t n_codes = 8) {
+        if constexpr (FixedWords == 1) {
+            return part(group, broadcast(query[0]), n_codes);
+        } else if constexpr (FixedWords == 2) {
+            const __m512i words = _mm512_maskz_broadcast_i32x4(
+                0xFFFF, _mm_loadu_si128(reinterpret_cast<const __m128i*>(query)));
+            return fold(part(group, words, 2 * n_codes), part(group + 8, words, 2 * n_codes - 8));
+        } else if constexpr (FixedWords == 4) {
+            const __m512i words = _mm512_maskz_broadcast_i64x4(
+                0xFF, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(query)));
+            return fold(
+                fold(part(group, words, 4 * n_codes), part(group + 8, words, 4 * n_codes - 8)),
+                fold(part(group + 16, words, 4 * n_codes - 16),
+                     part(group + 24, words, 4 * n_codes - 24)));
+        } else {
+            __m512i sums[group_size] = {};
+            std::size_t w = 0;
+            for (; w + 8 <= n_words; w += 8) {
+                const __m512i words = _mm512_loadu_si512(query + w);
+#pragma GCC unroll 8
+                for (std::size_t i = 0; i < group_size; ++i) {
+                    sums[i] = _mm512_add_epi64(sums[i], part(group + i * n_words + w, words));
+                }
+            }
+            if (w < n_words) {
+                const auto rest = static_cast<std::ptrdiff_t>(n_words - w);
+                const __m512i words = _mm512_maskz_loadu_epi64(lanes(rest), query + w);
+#pragma GCC unroll 8
+                for (std::size_t i = 0; i < group_size; ++i) {
+                    sums[i] = _mm512_add_epi64(sums[i], part(group + i * n_words + w, words, rest));
+                }
+            }
+            return fold(fold(fold(sums[0], sums[1]), fold(sums[2], sums[3])),
+                        fold(fold(sums[4], sums[5]), fold(sums[6], sums[7])));
+        }
+    }
+
+   private:
+    // Eight words, or the first of them.
+    static __m512i part(const std::uint64_t* words, __m512i query, std::ptrdiff_t n_words = 8) {
+        const __mmask8 some = lanes(n_words);
+        return _mm512_maskz_popcnt_epi64(
+            some, _mm512_xor_si512(_mm512_maskz_loadu_epi64(some, words), query));
+    }
+};
+
+// Go once more through a stride in which some code is near enough.
+template <typename Layout>
+__attribute__((noinline)) void take_hits(const std::uint64_t* codes, std::size_t n_left,
                                          std::size_t n_words, std::uint64_t position,
                                          const std::uint64_t* query, Selection& selection) {
-    const std::size_t words = FixedWords ? FixedWords : n_words;
     const __m512i bound = broadcast(selection.bound);
     std::uint64_t near = 0;  // one bit a code: gathered first, so that no branch depends on a group
+    std::uint16_t found[stride];
     for (std::size_t i = 0; i < stride; i += group_size) {
-        const __m512i found = distances<FixedWords>(groups + i * words, words, query);
-        near |= static_cast<std::uint64_t>(_mm512_cmplt_epu64_mask(found, bound)) << i;
+        const __m512i group = Layout::distances(codes + i * n_words, n_words, query);
+        near |= static_cast<std::uint64_t>(_mm512_cmplt_epu64_mask(group, bound)) << i;
+        _mm512_mask_cvtepi64_storeu_epi16(found + i, 0xFF, group);
     }
     if (n_left < stride) {
         near &= (std::uint64_t{1} << n_left) - 1;  // the rest is padding
     }
     for (; near; near &= near - 1) {
         const auto i = static_cast<std::size_t>(__builtin_ctzll(near));
-        const std::uint64_t* code = groups + i / group_size * group_size * words + i % group_size;
-        std::uint32_t distance = 0;
-        for (std::size_t w = 0; w < words; ++w) {
-            distance +=
-                static_cast<std::uint32_t>(__builtin_popcountll(code[w * group_size] ^ query[w]));
-        }
-        if (distance < selection.bound) {  // it may have fallen since
-            accept(selection, position + i, distance);
+        if (found[i] < selection.bound) {  // it may have fallen since
+            accept(selection, position + i, found[i]);
         }
     }
 }
 
 // Queries at a time, so that each loaded code serves all of them.
-template <std::size_t FixedWords, std::size_t Queries>
-void filter_queries(const std::uint64_t* tile, std::size_t n_codes, std::size_t n_words,
+template <typename Layout, std::size_t FixedWords, std::size_t Queries>
+void filter_queries(const std::uint64_t* codes, std::size_t n_codes, std::size_t n_words,
                     std::uint64_t first, const std::uint64_t* const* queries,
                     Selection* selections) {
     const std::size_t words = FixedWords ? FixedWords : n_words;
     for (std::size_t start = 0; start < n_codes; start += stride) {
-        const std::uint64_t* groups = tile + start * words;
+        const std::uint64_t* groups = codes + start * words;
+        for (std::size_t w = 0; Layout::prefetch && w < stride * words; w += 8) {
+            __builtin_prefetch(groups + w + prefetch_words);
+        }
         // The least distance in each lane. The distances are below 2^16 and the rest of a lane is
         // 0, so a minimum of 16-bit parts, which is cheaper, is one of 64-bit lanes.
         __m512i nearest[Queries];
@@ -72,29 +144,34 @@ void filter_queries(const std::uint64_t* tile, std::size_t n_codes, std::size_t 
             const std::uint64_t* group = groups + g * group_size * words;
             for (std::size_t q = 0; q < Queries; ++q) {
                 nearest[q] =
-                    _mm512_min_epu16(nearest[q], distances<FixedWords>(group, words, queries[q]));
+                    _mm512_min_epu16(nearest[q], Layout::distances(group, words, queries[q]));
             }
         }
         for (std::size_t q = 0; q < Queries; ++q) {
             if (_mm512_cmplt_epu64_mask(nearest[q], broadcast(selections[q].bound))) {
-                take_hits<FixedWords>(groups, n_codes - start, words, first + start, queries[q],
-                                      selections[q]);
+                take_hits<Layout>(groups, n_codes - start, words, first + start, queries[q],
+                                  selections[q]);
             }
         }
     }
 }
 
-template <std::size_t FixedWords, std::size_t Queries>
+template <template <std::size_t> typename Layout, std::size_t FixedWords, std::size_t Queries>
 void filter_all(const std::uint64_t* tile, std::size_t n_codes, std::size_t n_words,
                 std::uint64_t first, const std::uint64_t* const* queries, std::size_t n_queries,
                 Selection* selections) {
     std::size_t q = 0;
     for (; q + Queries <= n_queries; q += Queries) {
-        filter_queries<FixedWords, Queries>(tile, n_codes, n_words, first, queries + q,
-                                            selections + q);
+        filter_queries<Layout<FixedWords>, FixedWords, Queries>(tile, n_codes, n_words, first,
+                                                                queries + q, selections + q);
+    }
+    for (; q + 2 <= n_queries; q += 2) {
+        filter_queries<Layout<FixedWords>, FixedWords, 2>(tile, n_codes, n_words, first,
+                                                          queries + q, selections + q);
     }
     for (; q < n_queries; ++q) {
-        filter_queries<FixedWords, 1>(tile, n_codes, n_words, first, queries + q, selections + q);
+        filter_queries<Layout<FixedWords>, FixedWords, 1>(tile, n_codes, n_words, first,
+                                                          queries + q, selections + q);
     }
 }
 
@@ -105,13 +182,33 @@ static void filter(const std::uint64_t* tile, std::size_t n_codes, std::size_t n
                    Selection* selections) {
     switch (n_words) {
         case 1:
-            return filter_all<1, 8>(tile, n_codes, 1, first, queries, n_queries, selections);
+            return filter_all<Tile, 1, 8>(tile, n_codes, 1, first, queries, n_queries, selections);
         case 2:
-            return filter_all<2, 4>(tile, n_codes, 2, first, queries, n_queries, selections);
+            return filter_all<Tile, 2, 4>(tile, n_codes, 2, first, queries, n_queries, selections);
         case 4:
-            return filter_all<4, 4>(tile, n_codes, 4, first, queries, n_queries, selections);
+            return filter_all<Tile, 4, 4>(tile, n_codes, 4, first, queries, n_queries, selections);
         default:
-            return filter_all<0, 4>(tile, n_codes, n_words, first, queries, n_queries, selections);
+            return filter_all<Tile, 0, 4>(tile, n_codes, n_words, first, queries, n_queries,
+                                          selections);
+    }
+}
+
+static void filter_rows(const std::uint64_t* rows, std::size_t n_codes, std::size_t n_words,
+                        std::uint64_t first, const std::uint64_t* const* queries,
+                        std::size_t n_queries, Selection* selections) {
+    switch (n_words) {
+        case 1:
+            if (n_queries > 1) {  // after the first ones the codes are in the cache
+                return filter(rows, n_codes, 1, first, queries, n_queries, selections);
+            }
+            return filter_queries<Rows<1>, 1, 1>(rows, n_codes, 1, first, queries, selections);
+        case 2:
+            return filter_all<Rows, 2, 4>(rows, n_codes, 2, first, queries, n_queries, selections);
+        case 4:
+            return filter_all<Rows, 4, 4>(rows, n_codes, 4, first, queries, n_queries, selections);
+        default:
+            return filter_all<Rows, 0, 1>(rows, n_codes, n_words, first, queries, n_queries,
+                                          selections);
     }
 }
 
@@ -165,37 +262,50 @@ static bool pack(const std::uint8_t* codes, std::size_t n_groups, std::size_t n_
 static void measure(const std::uint64_t* tile, std::size_t n_groups, std::size_t n_words,
                     const std::uint64_t* query, std::uint16_t* distances_out) {
     for (std::size_t g = 0; g < n_groups; ++g) {
-        const __m512i found = distances<0>(tile + g * group_size * n_words, n_words, query);
+        const __m512i found = Tile<0>::distances(tile + g * group_size * n_words, n_words, query);
         _mm512_mask_cvtepi64_storeu_epi16(distances_out + g * group_size, 0xFF, found);
     }
 }
 
-static std::size_t near(const std::uint64_t* codes, std::size_t n, std::size_t n_words,
-                        const std::uint64_t* query, std::uint32_t bound, std::uint32_t* places,
-                        std::uint32_t* distances_out) {
-    if (n_words != 1) {
-        return near_any(
-            codes, n, n_words, query, bound, places, distances_out,
-            [](std::uint64_t x) { return static_cast<std::uint32_t>(__builtin_popcountll(x)); });
-    }
-    const __m512i word = broadcast(query[0]);
+template <std::size_t Words>
+static std::size_t near_rows(const std::uint64_t* codes, std::size_t n, const std::uint64_t* query,
+                             std::uint32_t bound, std::uint32_t* places,
+                             std::uint32_t* distances_out) {
     const __m512i limit = broadcast(bound);
     std::size_t n_found = 0;
-    for (std::size_t start = 0; start < n; start += 8) {
-        const auto lanes = static_cast<__mmask8>(n - start >= 8 ? 0xFF : (1U << (n - start)) - 1);
-        const __m512i code = _mm512_maskz_loadu_epi64(lanes, codes + start);
-        const __m512i found = _mm512_popcnt_epi64(_mm512_xor_si512(code, word));
-        unsigned hits = _mm512_mask_cmplt_epu64_mask(lanes, found, limit);
+    for (std::size_t start = 0; start < n; start += group_size) {
+        const auto left = static_cast<std::ptrdiff_t>(n - start);
+        const __m512i found = Rows<Words>::distances(codes + start * Words, Words, query, left);
+        std::uint64_t distances[group_size];
+        _mm512_storeu_si512(distances, found);
+        unsigned hits = _mm512_mask_cmplt_epu64_mask(lanes(left), found, limit);
         for (; hits; hits &= hits - 1) {
-            const auto i = start + static_cast<unsigned>(__builtin_ctz(hits));
-            places[n_found] = static_cast<std::uint32_t>(i);
-            distances_out[n_found++] =
-                static_cast<std::uint32_t>(__builtin_popcountll(codes[i] ^ query[0]));
+            const auto i = static_cast<unsigned>(__builtin_ctz(hits));
+            places[n_found] = static_cast<std::uint32_t>(start + i);
+            distances_out[n_found++] = static_cast<std::uint32_t>(distances[i]);
         }
     }
     return n_found;
 }
 
-const Kernel avx512_kernel = {"avx512", filter, measure, near, pack};
+static std::size_t near(const std::uint64_t* codes, std::size_t n, std::size_t n_words,
+                        const std::uint64_t* query, std::uint32_t bound, std::uint32_t* places,
+                        std::uint32_t* distances) {
+    switch (n_words) {
+        case 1:
+            return near_rows<1>(codes, n, query, bound, places, distances);
+        case 2:
+            return near_rows<2>(codes, n, query, bound, places, distances);
+        case 4:
+            return near_rows<4>(codes, n, query, bound, places, distances);
+        default:
+            return near_any(codes, n, n_words, query, bound, places, distances,
+                            [](std::uint64_t x) {
+                                return static_cast<std::uint32_t>(__builtin_popcountll(x));
+                            });
+    }
+}
+
+const Kernel avx512_kernel = {"avx512", filter, filter_rows, max_queries, measure, near, pack};
 
 }  // namespace hashlearn

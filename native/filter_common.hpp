@@ -21,8 +21,23 @@ inline void accept(Selection& selection, std::uint64_t position, std::uint32_t d
     }
 }
 
+// Nothing is gained by laying out a tile, however many queries there are.
+[[maybe_unused]] constexpr std::size_t any_number = ~std::size_t{0};
+
+// Where the words of a group of codes lie: word by word in a tile, code by code in rows.
+struct InTile {
+    static std::size_t index(std::size_t code, std::size_t word, std::size_t /*n_words*/) {
+        return word * group_size + code;
+    }
+};
+struct InRows {
+    static std::size_t index(std::size_t code, std::size_t word, std::size_t n_words) {
+        return code * n_words + word;
+    }
+};
+
 // Scalar filter: one query after the other. PopCount counts the ones of a word.
-template <std::size_t FixedWords, typename PopCount>
+template <typename Layout, std::size_t FixedWords, typename PopCount>
 inline void filter_scalar(const std::uint64_t* tile, std::size_t n_codes, std::size_t n_words,
                           std::uint64_t first, const std::uint64_t* query, Selection& selection,
                           PopCount popcount) {
@@ -34,7 +49,7 @@ inline void filter_scalar(const std::uint64_t* tile, std::size_t n_codes, std::s
         for (std::size_t i = 0; i < group_size; ++i) {
             std::uint32_t distance = 0;
             for (std::size_t w = 0; w < words; ++w) {
-                distance += popcount(group[w * group_size + i] ^ query[w]);
+                distance += popcount(group[Layout::index(i, w, words)] ^ query[w]);
             }
             distances[i] = distance;
             nearest = distance < nearest ? distance : nearest;
@@ -51,24 +66,27 @@ inline void filter_scalar(const std::uint64_t* tile, std::size_t n_codes, std::s
     }
 }
 
-template <typename PopCount>
+template <typename Layout, typename PopCount>
 inline void filter_one_by_one(const std::uint64_t* tile, std::size_t n_codes, std::size_t n_words,
                               std::uint64_t first, const std::uint64_t* const* queries,
                               std::size_t n_queries, Selection* selections, PopCount popcount) {
     for (std::size_t q = 0; q < n_queries; ++q) {
         switch (n_words) {
             case 1:
-                filter_scalar<1>(tile, n_codes, 1, first, queries[q], selections[q], popcount);
+                filter_scalar<Layout, 1>(tile, n_codes, 1, first, queries[q], selections[q],
+                                         popcount);
                 break;
             case 2:
-                filter_scalar<2>(tile, n_codes, 2, first, queries[q], selections[q], popcount);
+                filter_scalar<Layout, 2>(tile, n_codes, 2, first, queries[q], selections[q],
+                                         popcount);
                 break;
             case 4:
-                filter_scalar<4>(tile, n_codes, 4, first, queries[q], selections[q], popcount);
+                filter_scalar<Layout, 4>(tile, n_codes, 4, first, queries[q], selections[q],
+                                         popcount);
                 break;
             default:
-                filter_scalar<0>(tile, n_codes, n_words, first, queries[q], selections[q],
-                                 popcount);
+                filter_scalar<Layout, 0>(tile, n_codes, n_words, first, queries[q], selections[q],
+                                         popcount);
         }
     }
 }

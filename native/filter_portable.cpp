@@ -13,7 +13,15 @@ static const auto popcount = [](std::uint64_t x) {
 static void filter(const std::uint64_t* tile, std::size_t n_codes, std::size_t n_words,
                    std::uint64_t first, const std::uint64_t* const* queries, std::size_t n_queries,
                    Selection* selections) {
-    filter_one_by_one(tile, n_codes, n_words, first, queries, n_queries, selections, popcount);
+    filter_one_by_one<InTile>(tile, n_codes, n_words, first, queries, n_queries, selections,
+                              popcount);
+}
+
+static void filter_rows(const std::uint64_t* rows, std::size_t n_codes, std::size_t n_words,
+                        std::uint64_t first, const std::uint64_t* const* queries,
+                        std::size_t n_queries, Selection* selections) {
+    filter_one_by_one<InRows>(rows, n_codes, n_words, first, queries, n_queries, selections,
+                              popcount);
 }
 
 static void measure(const std::uint64_t* tile, std::size_t n_groups, std::size_t n_words,
@@ -27,6 +35,7 @@ static std::size_t near(const std::uint64_t* codes, std::size_t n, std::size_t n
     return near_any(codes, n, n_words, query, bound, places, distances, popcount);
 }
 
-const Kernel portable_kernel = {"portable", filter, measure, near, nullptr};
+const Kernel portable_kernel = {"portable", filter, filter_rows, any_number,
+                                measure,    near,   nullptr};
 
 }  // namespace hashlearn

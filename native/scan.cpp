@@ -165,28 +165,30 @@ void fill_tile(const Kernel& kernel, Codes codes, std::size_t first, std::size_t
     }
 }
 
-// Call use(tile, n, start) for one tile of a range of the database after the other.
+// Call use(tile, n, start, in_place) for one tile of a range of the database after the other. With
+// `rows`, codes of whole words are not laid out but left in place, but for a last stride that is
+// not whole. Codes of one word are the same either way.
 template <typename Use>
 void for_each_tile(const Kernel& kernel, Codes database, std::size_t first_code,
-                   std::size_t last_code, const Use& use) {
+                   std::size_t last_code, bool rows, const Use& use) {
     const std::size_t n_words = words_of(database);
     const std::size_t tile_codes = std::max(stride, tile_words / n_words / stride * stride);
-    // A plain array of words is a tile already, but for a last stride that is not whole.
-    const bool is_tile =
-        database.n_bytes == 8 && reinterpret_cast<std::uintptr_t>(database.bytes) % 8 == 0;
+    const bool in_place = (n_words == 1 || rows) && database.n_bytes % 8 == 0 &&
+                          reinterpret_cast<std::uintptr_t>(database.bytes) % 8 == 0;
     const std::size_t most =
-        std::min(tile_codes, ceil_divide(last_code - first_code, stride) * stride);
+        in_place ? stride
+                 : std::min(tile_codes, ceil_divide(last_code - first_code, stride) * stride);
     const auto buffer = std::make_unique_for_overwrite<std::uint64_t[]>(most * n_words);
     for (std::size_t start = first_code, n = 0; start < last_code; start += n) {
         n = std::min(tile_codes, last_code - start);
-        const std::uint64_t* tile = buffer.get();
-        if (is_tile && n >= stride) {
+        if (in_place && n >= stride) {
             n = n / stride * stride;
-            tile = reinterpret_cast<const std::uint64_t*>(database.bytes) + start;
+            use(reinterpret_cast<const std::uint64_t*>(database.bytes) + start * n_words, n, start,
+                true);
         } else {
             fill_tile(kernel, database, start, n, buffer.get());
+            use(buffer.get(), n, start, false);
         }
-        use(tile, n, start);
     }
 }
 
@@ -194,10 +196,12 @@ void for_each_tile(const Kernel& kernel, Codes database, std::size_t first_code,
 void scan(const Kernel& kernel, std::span<const std::uint64_t* const> queries, Codes database,
           std::size_t first_code, std::size_t last_code, Selection* selections) {
     for_each_tile(kernel, database, first_code, last_code,
-                  [&](const std::uint64_t* tile, std::size_t n, std::size_t start) {
+                  queries.size() <= kernel.max_queries_in_rows,
+                  [&](const std::uint64_t* tile, std::size_t n, std::size_t start, bool in_place) {
+                      const Filter filter = in_place ? kernel.filter_rows : kernel.filter;
                       for (std::size_t q = 0; q < queries.size(); q += max_queries) {
-                          kernel.filter(tile, n, words_of(database), start, queries.data() + q,
-                                        std::min(max_queries, queries.size() - q), selections + q);
+                          filter(tile, n, words_of(database), start, queries.data() + q,
+                                 std::min(max_queries, queries.size() - q), selections + q);
                       }
                   });
 }
@@ -297,8 +301,8 @@ void rank(const Kernel& kernel, Codes queries, Codes database, std::size_t k, st
         const std::size_t first = task * block;
         const std::size_t n_queries = std::min(block, queries.n - first);
         const auto found = std::make_unique_for_overwrite<std::uint16_t[]>(n_queries * row);
-        for_each_tile(kernel, database, 0, database.n,
-                      [&](const std::uint64_t* tile, std::size_t n, std::size_t start) {
+        for_each_tile(kernel, database, 0, database.n, false,
+                      [&](const std::uint64_t* tile, std::size_t n, std::size_t start, bool) {
                           for (std::size_t q = 0; q < n_queries; ++q) {
                               kernel.measure(tile, ceil_divide(n, group_size), n_words,
                                              words.data() + (first + q) * n_words,

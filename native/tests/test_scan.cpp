@@ -69,10 +69,12 @@ Pairs pairs_of(const std::vector<std::int64_t>& positions,
 void test_every_kernel_equals_brute_force() {
     std::mt19937 random(0);
     for (const hashlearn::Kernel* kernel : hashlearn::available_kernels()) {
-        for (int round = 0; round < 60; ++round) {
-            const std::size_t n_bytes = 1 + random() % 40;
+        for (int round = 0; round < 120; ++round) {
+            // Every other length is one of whole words, which few queries filter in place.
+            const std::size_t n_bytes =
+                round % 2 == 0 ? 1 + random() % 40 : 8 * (1 + random() % 18);
             const std::size_t n = random() % 400;
-            const std::size_t n_queries = random() % 12;
+            const std::size_t n_queries = random() % 14;
             const std::size_t threads = 1 + random() % 3;
             const Bytes database = make_codes(random, n, n_bytes);
             const Bytes queries = make_codes(random, n_queries, n_bytes);
@@ -97,6 +99,43 @@ void test_every_kernel_equals_brute_force() {
                                within[q].positions.size()) == inside,
                       "radius");
             }
+        }
+    }
+}
+
+void test_every_kernel_picks_the_near_ones_in_a_row() {
+    std::mt19937 random(3);
+    for (const hashlearn::Kernel* kernel : hashlearn::available_kernels()) {
+        for (int round = 0; round < 200; ++round) {
+            const std::size_t n_words = 1 + random() % 5;
+            const std::size_t n = random() % (hashlearn::stride + 1);
+            // Exactly as long as they must be, so that reading beyond is found out.
+            std::vector<std::uint64_t> codes(n * n_words), query(n_words);
+            for (std::uint64_t& word : codes) {
+                word = random() & random();
+            }
+            for (std::uint64_t& word : query) {
+                word = random() & random();
+            }
+            const auto bound = static_cast<std::uint32_t>(random() % (24 * n_words));
+            std::vector<std::uint32_t> places(n), distances(n);
+            const std::size_t n_found = kernel->near(codes.data(), n, n_words, query.data(), bound,
+                                                     places.data(), distances.data());
+            std::vector<std::uint32_t> expected_places, expected_distances;
+            for (std::size_t i = 0; i < n; ++i) {
+                std::uint32_t distance = 0;
+                for (std::size_t w = 0; w < n_words; ++w) {
+                    distance += static_cast<std::uint32_t>(
+                        std::popcount(codes[i * n_words + w] ^ query[w]));
+                }
+                if (distance < bound) {
+                    expected_places.push_back(static_cast<std::uint32_t>(i));
+                    expected_distances.push_back(distance);
+                }
+            }
+            places.resize(n_found);
+            distances.resize(n_found);
+            check(places == expected_places && distances == expected_distances, "near");
         }
     }
 }
@@ -179,6 +218,7 @@ void test_an_exception_in_a_task_is_thrown_again() {
 
 int main() {
     test_every_kernel_equals_brute_force();
+    test_every_kernel_picks_the_near_ones_in_a_row();
     test_a_large_database_is_divided_with_the_same_result();
     test_many_searches_at_a_time();
     test_an_exception_in_a_task_is_thrown_again();
