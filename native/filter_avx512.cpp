@@ -6,9 +6,6 @@
 namespace hashlearn {
 namespace {
 
-// How far to ask for memory ahead: the processor's own prefetching stops at the end of a page.
-constexpr std::size_t prefetch_words = 8192 / sizeof(std::uint64_t);
-
 inline __m512i broadcast(std::uint64_t word) {
     return _mm512_set1_epi64(static_cast<long long>(word));
 }
@@ -112,15 +109,7 @@ __attribute__((noinline)) void take_hits(const std::uint64_t* codes, std::size_t
         near |= static_cast<std::uint64_t>(_mm512_cmplt_epu64_mask(group, bound)) << i;
         _mm512_mask_cvtepi64_storeu_epi16(found + i, 0xFF, group);
     }
-    if (n_left < stride) {
-        near &= (std::uint64_t{1} << n_left) - 1;  // the rest is padding
-    }
-    for (; near; near &= near - 1) {
-        const auto i = static_cast<std::size_t>(__builtin_ctzll(near));
-        if (found[i] < selection.bound) {  // it may have fallen since
-            accept(selection, position + i, found[i]);
-        }
-    }
+    take(near, found, n_left, position, selection);
 }
 
 // Queries at a time, so that each loaded code serves all of them.

@@ -21,6 +21,26 @@ inline void accept(Selection& selection, std::uint64_t position, std::uint32_t d
     }
 }
 
+#ifdef HASHLEARN_X86
+// Take those codes of a stride that are marked in `near`, one bit a code.
+template <typename Distance>
+inline void take(std::uint64_t near, const Distance* distances, std::size_t n_codes,
+                 std::uint64_t position, Selection& selection) {
+    if (n_codes < stride) {
+        near &= (std::uint64_t{1} << n_codes) - 1;  // the rest is padding
+    }
+    for (; near; near &= near - 1) {
+        const auto i = static_cast<std::size_t>(__builtin_ctzll(near));
+        if (distances[i] < selection.bound) {  // it may have fallen since
+            accept(selection, position + i, static_cast<std::uint32_t>(distances[i]));
+        }
+    }
+}
+#endif
+
+// How far to ask for memory ahead: the processor's own prefetching stops at the end of a page.
+[[maybe_unused]] constexpr std::size_t prefetch_words = 8192 / sizeof(std::uint64_t);
+
 // Nothing is gained by laying out a tile, however many queries there are.
 [[maybe_unused]] constexpr std::size_t any_number = ~std::size_t{0};
 
