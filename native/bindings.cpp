@@ -30,6 +30,8 @@ using Vector = nb::ndarray<T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 template <typename T>
 using Matrix = nb::ndarray<T, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 
+using Bitmap = std::optional<Vector<const std::uint64_t>>;
+
 // First bit, starts, positions or None, words or None.
 using TableArrays =
     std::tuple<unsigned, Vector<const std::uint32_t>, std::optional<Vector<const std::uint32_t>>,
@@ -46,6 +48,16 @@ void check_lengths(const CodeArray& queries, const CodeArray& database) {
 
 hashlearn::Codes as_codes(const CodeArray& array) {
     return {array.data(), array.shape(0), array.shape(1)};
+}
+
+hashlearn::Allowed as_allowed(const Bitmap& allowed, const CodeArray& database) {
+    if (!allowed) {
+        return nullptr;
+    }
+    if (allowed->shape(0) != (database.shape(0) + 63) / 64) {
+        throw std::invalid_argument("allowed must have a word for every 64 codes of the database");
+    }
+    return allowed->data();
 }
 
 const hashlearn::Kernel& find_kernel(const std::string& name) {
@@ -67,8 +79,9 @@ std::vector<std::string> kernels() {
 
 void scan_nearest(const CodeArray& queries, const CodeArray& database,
                   const PositionMatrix& positions, const BitMatrix& distances, std::size_t threads,
-                  const std::string& kernel) {
+                  const std::string& kernel, const Bitmap& allowed) {
     check_lengths(queries, database);
+    const hashlearn::Allowed bits = as_allowed(allowed, database);
     const std::size_t k = positions.shape(1);
     if (positions.shape(0) != queries.shape(0) || distances.shape(0) != queries.shape(0) ||
         distances.shape(1) != k || k > database.shape(0)) {
@@ -77,7 +90,7 @@ void scan_nearest(const CodeArray& queries, const CodeArray& database,
     }
     const hashlearn::Kernel& chosen = find_kernel(kernel);
     const nb::gil_scoped_release release;
-    hashlearn::scan_nearest(chosen, as_codes(queries), as_codes(database), k, threads,
+    hashlearn::scan_nearest(chosen, as_codes(queries), as_codes(database), bits, k, threads,
                             positions.data(), distances.data());
 }
 
@@ -107,14 +120,15 @@ nb::tuple to_tuple(const std::vector<hashlearn::Found>& found) {
 }
 
 nb::tuple scan_radius(const CodeArray& queries, const CodeArray& database, std::uint32_t radius,
-                      std::size_t threads, const std::string& kernel) {
+                      std::size_t threads, const std::string& kernel, const Bitmap& allowed) {
     check_lengths(queries, database);
+    const hashlearn::Allowed bits = as_allowed(allowed, database);
     const hashlearn::Kernel& chosen = find_kernel(kernel);
     std::vector<hashlearn::Found> found;
     {
         const nb::gil_scoped_release release;
-        found =
-            hashlearn::scan_radius(chosen, as_codes(queries), as_codes(database), radius, threads);
+        found = hashlearn::scan_radius(chosen, as_codes(queries), as_codes(database), bits, radius,
+                                       threads);
     }
     return to_tuple(found);
 }
@@ -183,17 +197,8 @@ std::vector<hashlearn::Table> as_tables(const CodeArray& database,
     return tables;
 }
 
-using Allowed = std::optional<Vector<const std::uint64_t>>;
-
-const std::uint64_t* as_bitmap(const CodeArray& database, const Allowed& allowed) {
-    if (allowed && allowed->shape(0) < (database.shape(0) + 63) / 64) {
-        throw std::invalid_argument("allowed must have a bit for each code");
-    }
-    return allowed ? allowed->data() : nullptr;
-}
-
 void find_nearest(const CodeArray& queries, const CodeArray& database,
-                  const std::vector<TableArrays>& tables, const Allowed& allowed,
+                  const std::vector<TableArrays>& tables, const Bitmap& allowed,
                   std::tuple<double, double, double> costs, const PositionMatrix& positions,
                   const BitMatrix& distances, const Vector<double>& spent, std::size_t threads,
                   const std::string& kernel) {
@@ -208,26 +213,26 @@ void find_nearest(const CodeArray& queries, const CodeArray& database,
     }
     const hashlearn::Kernel& chosen = find_kernel(kernel);
     const std::vector<hashlearn::Table> substrings = as_tables(database, tables);
-    const std::uint64_t* bitmap = as_bitmap(database, allowed);
+    const hashlearn::Allowed bits = as_allowed(allowed, database);
     const auto [value, code, budget] = costs;
     const nb::gil_scoped_release release;
-    hashlearn::find_nearest(chosen, as_codes(queries), as_codes(database), substrings, bitmap, k,
+    hashlearn::find_nearest(chosen, as_codes(queries), as_codes(database), substrings, bits, k,
                             {value, code, budget}, threads, positions.data(), distances.data(),
                             spent.data());
 }
 
 nb::tuple find_radius(const CodeArray& queries, const CodeArray& database,
-                      const std::vector<TableArrays>& tables, const Allowed& allowed,
+                      const std::vector<TableArrays>& tables, const Bitmap& allowed,
                       std::uint32_t radius, std::size_t threads, const std::string& kernel) {
     check_lengths(queries, database);
     const hashlearn::Kernel& chosen = find_kernel(kernel);
     const std::vector<hashlearn::Table> substrings = as_tables(database, tables);
-    const std::uint64_t* bitmap = as_bitmap(database, allowed);
+    const hashlearn::Allowed bits = as_allowed(allowed, database);
     std::vector<hashlearn::Found> found;
     {
         const nb::gil_scoped_release release;
         found = hashlearn::find_radius(chosen, as_codes(queries), as_codes(database), substrings,
-                                       bitmap, radius, threads);
+                                       bits, radius, threads);
     }
     return to_tuple(found);
 }
@@ -242,8 +247,11 @@ NB_MODULE(_native, module) {
                "Names of the kernels that this processor runs, fastest first.");
     module.def("scan_nearest", &scan_nearest, "queries"_a.noconvert(), "database"_a.noconvert(),
                "positions"_a.noconvert(), "distances"_a.noconvert(), "threads"_a, "kernel"_a,
+               "allowed"_a.noconvert() = nb::none(),
                "Write the k nearest of uint8 codes (n, b) to each of (q, b) into positions, int64 "
-               "(q, k), and distances, int32 (q, k), in the order (distance, position).");
+               "(q, k), and distances, int32 (q, k), in the order (distance, position). Of uint64 "
+               "allowed (ceil(n / 64),) the bits say which positions may be found; places for "
+               "which there is none hold -1 and 8 * b + 1.");
     module.def("values_rise", &values_rise, "codes"_a.noconvert(), "first_bit"_a, "n_bits"_a,
                "Whether the values of a substring rise over uint8 codes (n, b).");
     module.def("build_table", &build_table, "codes"_a.noconvert(), "first_bit"_a,
@@ -262,7 +270,7 @@ NB_MODULE(_native, module) {
                "As scan_radius, by tables.");
     module.def(
         "scan_radius", &scan_radius, "queries"_a.noconvert(), "database"_a.noconvert(), "radius"_a,
-        "threads"_a, "kernel"_a,
-        "Give positions int64, distances int32 and offsets int64 (q + 1,) of all codes within "
-        "the radius, for each query in the order (distance, position).");
+        "threads"_a, "kernel"_a, "allowed"_a.noconvert() = nb::none(),
+        "Give positions int64, distances int32 and offsets int64 (q + 1,) of all allowed codes "
+        "within the radius, for each query in the order (distance, position).");
 }

@@ -28,11 +28,12 @@ inline constexpr std::size_t max_queries = 8;
 // bound, exactly, because the distances are counted in `counts`. A later code at that distance
 // loses its tie by position. Distances are whole numbers, so there is no heap.
 struct Selection {
-    std::uint32_t bound;    // codes at this distance or beyond are of no use
-    std::uint64_t k;        // hits wanted; more than there are codes for a search by radius
-    std::uint64_t n_below;  // hits nearer than `bound`
-    std::uint32_t* counts;  // hits at each distance, n_bits + 1 of them
-    std::uint64_t* hits;    // position << 16 | distance
+    const std::uint64_t* allowed;  // bit i of word i / 64: may position i be taken? null: all may
+    std::uint32_t bound;           // codes at this distance or beyond are of no use
+    std::uint64_t k;               // hits wanted; more than there are codes for a search by radius
+    std::uint64_t n_below;         // hits nearer than `bound`
+    std::uint32_t* counts;         // hits at each distance, n_bits + 1 of them
+    std::uint64_t* hits;           // position << 16 | distance
     std::size_t n_hits;
     std::size_t capacity;
     void (*make_room)(Selection&);  // called when `hits` is full

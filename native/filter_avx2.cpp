@@ -158,6 +158,9 @@ template <typename Query>
 __attribute__((noinline)) void take_hits(const Query& query, const std::uint64_t* codes,
                                          std::size_t n_left, std::uint64_t position,
                                          Selection& selection) {
+    if (!allowed_in(selection, position)) {
+        return;
+    }
     const __m256i bound = broadcast(selection.bound);
     alignas(32) std::uint64_t found[stride];
     std::uint64_t near = 0;  // one bit a code

@@ -101,6 +101,9 @@ template <typename Layout>
 __attribute__((noinline)) void take_hits(const std::uint64_t* codes, std::size_t n_left,
                                          std::size_t n_words, std::uint64_t position,
                                          const std::uint64_t* query, Selection& selection) {
+    if (!allowed_in(selection, position)) {
+        return;
+    }
     const __m512i bound = broadcast(selection.bound);
     std::uint64_t near = 0;  // one bit a code: gathered first, so that no branch depends on a group
     std::uint16_t found[stride];

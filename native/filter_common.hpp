@@ -7,8 +7,12 @@
 namespace hashlearn {
 namespace {
 
-// Take a code that is nearer than the bound, and lower the bound if k nearer ones are known now.
+// Take a code that is nearer than the bound, if it may be taken, and lower the bound if k nearer
+// ones are known now.
 inline void accept(Selection& selection, std::uint64_t position, std::uint32_t distance) {
+    if (selection.allowed && !(selection.allowed[position / 64] >> position % 64 & 1)) {
+        return;
+    }
     if (selection.n_hits == selection.capacity) {
         selection.make_room(selection);
     }
@@ -22,6 +26,11 @@ inline void accept(Selection& selection, std::uint64_t position, std::uint32_t d
 }
 
 #ifdef HASHLEARN_X86
+// Which codes of the stride at a position may be taken. Strides begin at whole words.
+inline std::uint64_t allowed_in(const Selection& selection, std::uint64_t position) {
+    return selection.allowed ? selection.allowed[position / stride] : ~std::uint64_t{0};
+}
+
 // Take those codes of a stride that are marked in `near`, one bit a code.
 template <typename Distance>
 inline void take(std::uint64_t near, const Distance* distances, std::size_t n_codes,
@@ -29,6 +38,7 @@ inline void take(std::uint64_t near, const Distance* distances, std::size_t n_co
     if (n_codes < stride) {
         near &= (std::uint64_t{1} << n_codes) - 1;  // the rest is padding
     }
+    near &= allowed_in(selection, position);
     for (; near; near &= near - 1) {
         const auto i = static_cast<std::size_t>(__builtin_ctzll(near));
         if (distances[i] < selection.bound) {  // it may have fallen since

@@ -217,7 +217,7 @@ struct Setting {
     const Kernel& kernel;
     Codes database;
     std::span<const Table> tables;
-    const std::uint64_t* allowed;
+    Allowed allowed;
     std::size_t n_words;
 };
 
@@ -474,9 +474,9 @@ void build_table(Codes codes, unsigned first_bit, unsigned n_bits, std::size_t n
 }
 
 void find_nearest(const Kernel& kernel, Codes queries, Codes database,
-                  std::span<const Table> tables, const std::uint64_t* allowed, std::size_t k,
-                  Costs costs, std::size_t n_threads, std::int64_t* positions,
-                  std::int32_t* distances, double* spent) {
+                  std::span<const Table> tables, Allowed allowed, std::size_t k, Costs costs,
+                  std::size_t n_threads, std::int64_t* positions, std::int32_t* distances,
+                  double* spent) {
     const Setting setting{kernel, database, tables, allowed, words_of(database)};
     const auto n_distances = static_cast<std::uint32_t>(8 * database.n_bytes + 1);
     for_each_query(queries.n, n_threads, [&](std::size_t q) {
@@ -509,8 +509,8 @@ void find_nearest(const Kernel& kernel, Codes queries, Codes database,
 }
 
 std::vector<Found> find_radius(const Kernel& kernel, Codes queries, Codes database,
-                               std::span<const Table> tables, const std::uint64_t* allowed,
-                               std::uint32_t radius, std::size_t n_threads) {
+                               std::span<const Table> tables, Allowed allowed, std::uint32_t radius,
+                               std::size_t n_threads) {
     const Setting setting{kernel, database, tables, allowed, words_of(database)};
     radius = std::min(radius, static_cast<std::uint32_t>(8 * database.n_bytes));
     std::vector<Found> found(queries.n);

@@ -48,13 +48,13 @@ struct Costs {
 // position), and what each query cost: below 0 if it gave up, with nothing written. `allowed` has
 // one bit a code and may be null; k must not exceed the number of codes allowed for a query to end.
 void find_nearest(const Kernel& kernel, Codes queries, Codes database,
-                  std::span<const Table> tables, const std::uint64_t* allowed, std::size_t k,
-                  Costs costs, std::size_t n_threads, std::int64_t* positions,
-                  std::int32_t* distances, double* spent);
+                  std::span<const Table> tables, Allowed allowed, std::size_t k, Costs costs,
+                  std::size_t n_threads, std::int64_t* positions, std::int32_t* distances,
+                  double* spent);
 
 // Find all codes within a radius, for each query in the order (distance, position).
 std::vector<Found> find_radius(const Kernel& kernel, Codes queries, Codes database,
-                               std::span<const Table> tables, const std::uint64_t* allowed,
-                               std::uint32_t radius, std::size_t n_threads);
+                               std::span<const Table> tables, Allowed allowed, std::uint32_t radius,
+                               std::size_t n_threads);
 
 }  // namespace hashlearn

@@ -31,10 +31,12 @@ std::size_t words_of(Codes codes) { return ceil_divide(codes.n_bytes, 8); }
 // Selection and the memory it points into.
 class Hits {
    public:
-    // The k nearest of the codes that are nearer than `bound`.
-    Hits(std::uint32_t bound, std::uint64_t k, std::size_t capacity, void (*make_room)(Selection&))
+    // The k nearest of the allowed codes that are nearer than `bound`.
+    Hits(Allowed allowed, std::uint32_t bound, std::uint64_t k, std::size_t capacity,
+         void (*make_room)(Selection&))
         : counts_(std::max<std::uint32_t>(bound, 1)), hits_(capacity) {
-        selection_ = {bound, k, 0, counts_.data(), hits_.data(), 0, capacity, make_room, this};
+        selection_ = {allowed,      bound, k,        0,         counts_.data(),
+                      hits_.data(), 0,     capacity, make_room, this};
     }
 
     Hits(const Hits&) = delete;
@@ -291,8 +293,8 @@ void run(const Kernel& kernel, Codes queries, Codes database, std::size_t n_thre
 }
 
 // Rank most of the database: write all distances down and sort them by counting.
-void rank(const Kernel& kernel, Codes queries, Codes database, std::size_t k, std::size_t n_threads,
-          std::int64_t* positions, std::int32_t* distances) {
+void rank(const Kernel& kernel, Codes queries, Codes database, Allowed allowed, std::size_t k,
+          std::size_t n_threads, std::int64_t* positions, std::int32_t* distances) {
     const std::size_t n_words = words_of(queries);
     const std::vector<std::uint64_t> words = to_words(queries);
     const std::size_t row = ceil_divide(database.n, stride) * stride;
@@ -309,9 +311,14 @@ void rank(const Kernel& kernel, Codes queries, Codes database, std::size_t k, st
                                              found.get() + q * row + start);
                           }
                       });
-        std::vector<std::size_t> places(8 * database.n_bytes + 2);
+        const std::size_t beyond = 8 * database.n_bytes + 1;  // where forbidden codes are put
+        std::vector<std::size_t> places(beyond + 2);
         for (std::size_t q = 0; q < n_queries; ++q) {
-            const std::span<const std::uint16_t> all(found.get() + q * row, database.n);
+            const std::span<std::uint16_t> all(found.get() + q * row, database.n);
+            for (std::size_t i = 0; allowed != nullptr && i < all.size(); ++i) {
+                all[i] =
+                    allowed[i / 64] >> i % 64 & 1 ? all[i] : static_cast<std::uint16_t>(beyond);
+            }
             std::fill(places.begin(), places.end(), 0);
             for (const std::uint16_t distance : all) {
                 ++places[distance + std::size_t{1}];
@@ -319,7 +326,7 @@ void rank(const Kernel& kernel, Codes queries, Codes database, std::size_t k, st
             std::partial_sum(places.begin(), places.end(), places.begin());
             const std::size_t to = (first + q) * k;
             for (std::size_t i = 0; i < all.size(); ++i) {
-                if (const std::size_t place = places[all[i]]++; place < k) {
+                if (const std::size_t place = places[all[i]]++; place < k && all[i] < beyond) {
                     positions[to + place] = static_cast<std::int64_t>(i);
                     distances[to + place] = all[i];
                 }
@@ -349,13 +356,18 @@ std::vector<const Kernel*> available_kernels() {
     return kernels;
 }
 
-void scan_nearest(const Kernel& kernel, Codes queries, Codes database, std::size_t k,
-                  std::size_t n_threads, std::int64_t* positions, std::int32_t* distances) {
+void scan_nearest(const Kernel& kernel, Codes queries, Codes database, Allowed allowed,
+                  std::size_t k, std::size_t n_threads, std::int64_t* positions,
+                  std::int32_t* distances) {
     if (queries.n == 0 || k == 0) {
         return;
     }
+    if (allowed != nullptr) {  // there may be fewer than k
+        std::fill_n(positions, queries.n * k, -1);
+        std::fill_n(distances, queries.n * k, static_cast<std::int32_t>(8 * database.n_bytes + 1));
+    }
     if (k > database.n / 8) {  // so many hits that filtering them costs more than it saves
-        return rank(kernel, queries, database, k, n_threads, positions, distances);
+        return rank(kernel, queries, database, allowed, k, n_threads, positions, distances);
     }
     const auto n_distances = static_cast<std::uint32_t>(8 * database.n_bytes + 1);
     const std::size_t capacity = std::min(database.n, 2 * k + 1024) + 1;
@@ -364,7 +376,7 @@ void scan_nearest(const Kernel& kernel, Codes queries, Codes database, std::size
         std::clamp<std::size_t>((1 << 21) / capacity, 1, block_queries);
     run(
         kernel, queries, database, n_threads, queries_a_task,
-        [&] { return std::make_unique<Hits>(n_distances, k, capacity, Hits::compact); },
+        [&] { return std::make_unique<Hits>(allowed, n_distances, k, capacity, Hits::compact); },
         [&](std::size_t query, std::span<const std::uint64_t> hits) {
             sort_hits(hits, n_distances,
                       [&](std::size_t place, std::int64_t position, std::int32_t distance) {
@@ -376,7 +388,7 @@ void scan_nearest(const Kernel& kernel, Codes queries, Codes database, std::size
         });
 }
 
-std::vector<Found> scan_radius(const Kernel& kernel, Codes queries, Codes database,
+std::vector<Found> scan_radius(const Kernel& kernel, Codes queries, Codes database, Allowed allowed,
                                std::uint32_t radius, std::size_t n_threads) {
     std::vector<Found> found(queries.n);
     if (queries.n == 0 || database.n == 0) {
@@ -386,7 +398,7 @@ std::vector<Found> scan_radius(const Kernel& kernel, Codes queries, Codes databa
         std::min(radius, static_cast<std::uint32_t>(8 * database.n_bytes)) + 1;
     run(
         kernel, queries, database, n_threads, block_queries,
-        [&] { return std::make_unique<Hits>(bound, database.n + 1, 64, Hits::grow); },
+        [&] { return std::make_unique<Hits>(allowed, bound, database.n + 1, 64, Hits::grow); },
         [&](std::size_t query, std::span<const std::uint64_t> hits) {
             Found& result = found[query];
             result.positions.resize(hits.size());

@@ -81,19 +81,32 @@ void test_every_kernel_equals_brute_force() {
             const hashlearn::Codes left{queries.data(), n_queries, n_bytes};
             const hashlearn::Codes right{database.data(), n, n_bytes};
             const std::size_t k = n > 0 ? 1 + random() % n : 0;
+            // All positions, none, some, and all without saying so.
+            std::vector<std::uint64_t> allowed((n + 63) / 64);
+            const auto kind = random() % 4;
+            for (std::uint64_t& word : allowed) {
+                const std::uint64_t some = std::uint64_t{random()} << 32 | random();
+                word = kind == 0 || random() % 3 == 0 ? 0 : some;
+                word = kind == 1 ? ~std::uint64_t{0} : word;
+            }
+            const std::uint64_t* const bits = kind == 3 ? nullptr : allowed.data();
             std::vector<std::int64_t> positions(n_queries * k);
             std::vector<std::int32_t> distances(n_queries * k);
-            hashlearn::scan_nearest(*kernel, left, right, k, threads, positions.data(),
+            hashlearn::scan_nearest(*kernel, left, right, bits, k, threads, positions.data(),
                                     distances.data());
             const auto radius = static_cast<std::uint32_t>(random() % (8 * n_bytes + 2));
-            const auto within = hashlearn::scan_radius(*kernel, left, right, radius, threads);
+            const auto within = hashlearn::scan_radius(*kernel, left, right, bits, radius, threads);
             for (std::size_t q = 0; q < n_queries; ++q) {
                 Pairs expected = brute_force(queries.data() + q * n_bytes, database, n_bytes);
+                std::erase_if(expected, [bits](const auto& pair) {
+                    const auto i = static_cast<std::uint64_t>(pair.second);
+                    return bits != nullptr && !(bits[i / 64] >> i % 64 & 1);
+                });
                 Pairs inside = expected;
                 std::erase_if(inside, [radius](const auto& pair) {
                     return pair.first > static_cast<std::int32_t>(radius);
                 });
-                expected.resize(k);
+                expected.resize(k, {static_cast<std::int32_t>(8 * n_bytes + 1), -1});
                 check(pairs_of(positions, distances, q * k, k) == expected, "nearest");
                 check(pairs_of(within[q].positions, within[q].distances, 0,
                                within[q].positions.size()) == inside,
@@ -154,14 +167,27 @@ void test_a_large_database_is_divided_with_the_same_result() {
     const std::size_t k = 500;
     std::vector<std::int64_t> one(k), three(k);
     std::vector<std::int32_t> distances(k);
-    hashlearn::scan_nearest(kernel, left, right, k, 1, one.data(), distances.data());
-    hashlearn::scan_nearest(kernel, left, right, k, 3, three.data(), distances.data());
-    check(one == three, "ranges");
+    std::vector<std::uint64_t> allowed(n / 64 + 1);
+    for (std::uint64_t& word : allowed) {
+        word = random();
+    }
+    for (const std::uint64_t* bits : {static_cast<const std::uint64_t*>(nullptr),
+                                      static_cast<const std::uint64_t*>(allowed.data())}) {
+        hashlearn::scan_nearest(kernel, left, right, bits, k, 1, one.data(), distances.data());
+        hashlearn::scan_nearest(kernel, left, right, bits, k, 3, three.data(), distances.data());
+        check(one == three, "ranges");
+    }
+    check(std::all_of(one.begin(), one.end(),
+                      [&](std::int64_t i) {
+                          const auto at = static_cast<std::uint64_t>(i);
+                          return allowed[at / 64] >> at % 64 & 1;
+                      }),
+          "ranges of allowed codes");
     Bytes three_queries(24, 0x5A);
     three_queries[8] = 0x11;
     const hashlearn::Codes few{three_queries.data(), 3, 8};
-    const auto alone = hashlearn::scan_radius(kernel, few, right, 26, 1);
-    const auto divided = hashlearn::scan_radius(kernel, few, right, 26, 3);
+    const auto alone = hashlearn::scan_radius(kernel, few, right, nullptr, 26, 1);
+    const auto divided = hashlearn::scan_radius(kernel, few, right, nullptr, 26, 3);
     for (std::size_t q = 0; q < 3; ++q) {
         check(!alone[q].positions.empty() && alone[q].positions == divided[q].positions &&
                   alone[q].distances == divided[q].distances,
@@ -179,7 +205,8 @@ void test_many_searches_at_a_time() {
     const auto search = [&] {
         std::vector<std::int64_t> positions(64 * 10);
         std::vector<std::int32_t> distances(64 * 10);
-        hashlearn::scan_nearest(kernel, left, right, 10, 2, positions.data(), distances.data());
+        hashlearn::scan_nearest(kernel, left, right, nullptr, 10, 2, positions.data(),
+                                distances.data());
         return positions;
     };
     const auto expected = search();

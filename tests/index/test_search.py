@@ -176,6 +176,54 @@ def test_every_kernel_finds_what_the_definition_says(kernel, n_bits, n, n_querie
 
 
 @every_kernel
+@given(
+    n_bytes=st.sampled_from([1, 7, 8, 16, 24, 32, 40, 64, 80]),
+    n=st.integers(0, 700),
+    n_queries=st.integers(0, 12),
+    k=st.integers(1, 800),
+    share=st.sampled_from([0.0, 0.01, 0.5, 1.0]),
+    copy_queries=st.sampled_from([0, 16]),
+    seed=st.integers(0, 2**32 - 1),
+)
+@settings(max_examples=60, deadline=None)
+def test_a_scan_of_allowed_codes_is_one_of_those_alone(
+    kernel, n_bytes, n, n_queries, k, share, copy_queries, seed
+):
+    rng = np.random.default_rng(seed)
+    codes, queries = make_codes(rng, n, 8 * n_bytes), make_codes(rng, n_queries, 8 * n_bytes)
+    ids, allowed = np.sort(make_ids(rng, n)), rng.random(n) < share
+    radius = int(rng.integers(0, 8 * n_bytes + 1))
+    threads = int(rng.integers(1, 4))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HASHLEARN_KERNEL", "numpy")
+        alone = codes[allowed], ids[allowed]
+        expected = scan.scan_nearest(queries, *alone, k, 8 * n_bytes, 1)
+        expected_within = scan.scan_radius(queries, *alone, radius, 1)
+        patch.setenv("HASHLEARN_KERNEL", kernel)
+        patch.setattr(scan, "_COPY_QUERIES", copy_queries)
+        found = scan.scan_nearest(queries, codes, ids, k, 8 * n_bytes, threads, allowed=allowed)
+        within = scan.scan_radius(queries, codes, ids, radius, threads, allowed=allowed)
+    assert_same(found, expected)
+    assert_same(within, expected_within)
+
+
+@pytest.mark.skipif(scan._native is None, reason="the extension is not built")
+@pytest.mark.parametrize("kernel", scan._native.kernels() if scan._native else ())
+@pytest.mark.parametrize("k", [3, 80])  # by filtering and by ranking all
+def test_places_for_which_there_is_no_allowed_code_stay_empty(kernel, k):
+    codes = np.zeros((100, 2), np.uint8)
+    positions, distances = np.zeros((2, k), np.int64), np.zeros((2, k), np.int32)
+    allowed = np.array([1 << 7, 1 << 30 | 1 << 60], np.uint64)  # the last is beyond the codes
+    scan._native.scan_nearest(codes[:2], codes, positions, distances, 1, kernel, allowed)
+    assert positions.tolist() == [[7, 94] + [-1] * (k - 2)] * 2
+    assert distances.tolist() == [[0, 0] + [17] * (k - 2)] * 2
+    with pytest.raises(ValueError, match="a word for every 64 codes"):
+        scan._native.scan_nearest(
+            codes[:2], codes, positions, distances, 1, kernel, np.zeros(3, np.uint64)
+        )
+
+
+@every_kernel
 @pytest.mark.parametrize("n_bits", [64, 128, 200, 256, 1000])
 def test_long_searches_give_the_same_for_every_kernel_and_any_number_of_threads(
     monkeypatch, kernel, n_bits

@@ -30,6 +30,9 @@ _MIN_WORK = 1 << 20
 _PAIR_ROWS = 1024
 """Codes whose pairs are found at a time."""
 
+_COPY_QUERIES = 16
+"""Scanning all codes for so many queries costs as much as finding the few that are allowed."""
+
 Distances = NDArray[np.uint16]
 
 
@@ -40,6 +43,8 @@ def scan_nearest(
     k: int,
     n_bits: int,
     threads: int,
+    *,
+    allowed: NDArray[np.bool_] | None = None,
 ) -> Neighbors:
     """Find the `k` nearest codes of each query.
 
@@ -57,6 +62,8 @@ def scan_nearest(
         Length of a code.
     threads : int
         Number of threads, at least 1.
+    allowed : ndarray of shape (n,), bool, optional
+        Which codes may be found; all if not given.
 
     Returns
     -------
@@ -69,11 +76,13 @@ def scan_nearest(
     >>> scan_nearest(codes[:1], codes, np.array([4, 5, 6]), 2, 8, 1).ids
     array([[4, 6]])
     """
-    n_found = min(k, len(ids))
+    kernel = choose_kernel()
+    codes, ids, bitmap, n_allowed = _restrict(len(queries), codes, ids, allowed, kernel)
+    n_found = min(k, n_allowed)
     positions = np.empty((len(queries), n_found), dtype=np.int64)
     bits = np.empty((len(queries), n_found), dtype=np.int32)
-    if (kernel := choose_kernel()) != "numpy":
-        _native.scan_nearest(queries, codes, positions, bits, threads, kernel)
+    if kernel != "numpy":
+        _native.scan_nearest(queries, codes, positions, bits, threads, kernel, bitmap)
     else:
 
         def keep(start: int, block: Distances) -> None:
@@ -96,6 +105,8 @@ def scan_radius(
     ids: NDArray[np.int64],
     radius: int,
     threads: int,
+    *,
+    allowed: NDArray[np.bool_] | None = None,
 ) -> RadiusNeighbors:
     """Find every code within a distance of each query.
 
@@ -111,6 +122,8 @@ def scan_radius(
         Largest distance, itself included.
     threads : int
         Number of threads, at least 1.
+    allowed : ndarray of shape (n,), bool, optional
+        Which codes may be found; all if not given.
 
     Returns
     -------
@@ -123,8 +136,12 @@ def scan_radius(
     >>> scan_radius(codes[:1], codes, np.array([4, 5, 6]), 1, 1).ids
     array([4, 6, 5])
     """
-    if (kernel := choose_kernel()) != "numpy":
-        positions, distances, offsets = _native.scan_radius(queries, codes, radius, threads, kernel)
+    kernel = choose_kernel()
+    codes, ids, bitmap, _ = _restrict(len(queries), codes, ids, allowed, kernel)
+    if kernel != "numpy":
+        positions, distances, offsets = _native.scan_radius(
+            queries, codes, radius, threads, kernel, bitmap
+        )
         return RadiusNeighbors(_to_ids(positions, ids), distances, offsets)
     nothing = (np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int32))
     parts: list[tuple[NDArray[Any], NDArray[Any]]] = [nothing] * len(queries)
@@ -218,6 +235,31 @@ def choose_kernel() -> str:
             f"HASHLEARN_KERNEL must be one of {', '.join(kernels)} here, got {wanted!r}"
         )
     return wanted
+
+
+def _restrict(
+    n_queries: int,
+    codes: NDArray[np.uint8],
+    ids: NDArray[np.int64],
+    allowed: NDArray[np.bool_] | None,
+    kernel: str,
+) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.uint64] | None, int]:
+    """Give the codes to scan, their ids, a bitmap of those that may be found, and their number.
+
+    Compiled kernels pass over what the bitmap forbids. Copying what is allowed pays only if it is
+    little and the queries are many.
+    """
+    if allowed is None:
+        return codes, ids, None, len(ids)
+    n_allowed = int(np.count_nonzero(allowed))
+    # Choosing looks at every code; each that is copied costs as much as looking at some 40.
+    copying = _COPY_QUERIES * (len(ids) + 40 * n_allowed)
+    if kernel == "numpy" or n_queries * len(ids) > copying:
+        return codes[allowed], ids[allowed], None, n_allowed
+    words = np.zeros(-(-len(ids) // 64), dtype="<u8")
+    packed = np.packbits(allowed, bitorder="little")
+    words.view(np.uint8)[: len(packed)] = packed
+    return codes, ids, words.astype(np.uint64, copy=False), n_allowed
 
 
 def _to_ids(positions: NDArray[np.int64], ids: NDArray[np.int64]) -> NDArray[np.int64]:
