@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hashlearn import codes as codes_module
 from hashlearn.codes import (
     check_codes,
+    codes_from_hex,
     hamming_distances,
     n_bytes,
     pack_bits,
@@ -198,3 +199,30 @@ def test_distances_that_would_overflow_are_refused():
     assert hamming_distances(ones, zeros).tolist() == [[65_528]]
     with pytest.raises(ValueError, match="at most 8191 bytes, got 8192"):
         hamming_distances(np.zeros((1, 8192), np.uint8), np.zeros((1, 8192), np.uint8))
+
+
+@pytest.mark.parametrize("n_digits", [1, 2, 3, 16, 64])
+def test_hexadecimal_digits_are_bits_in_the_order_in_which_they_are_written(n_digits):
+    bits = np.random.default_rng(0).integers(0, 2, (9, 4 * n_digits))
+    hashes = [f"{int(''.join(map(str, row)), 2):0{n_digits}x}" for row in bits]
+    for written in (hashes, [text.upper() for text in hashes], [f"0x{text}" for text in hashes]):
+        codes, n_bits = codes_from_hex(written)
+        assert n_bits == 4 * n_digits
+        np.testing.assert_array_equal(unpack_bits(codes, n_bits), bits)
+
+
+@pytest.mark.parametrize(
+    ("hashes", "message"),
+    [
+        ([], "there are no hashes"),
+        (["0f", ""], "hash 2 is not a hexadecimal number: ''"),
+        (["0f", "0 f"], "hash 2 is not a hexadecimal number: '0 f'"),
+        (["0f", "0g"], "hash 2 is not a hexadecimal number: '0g'"),
+        (["0f\n"], r"hash 1 is not a hexadecimal number: '0f\\n'"),
+        (["０f"], "hash 1 is not a hexadecimal number"),
+        (["0f", "0ff"], "hash 2 has 12 bits and hash 1 has 8; all must have one length"),
+    ],
+)
+def test_what_is_no_hexadecimal_code_is_refused(hashes, message):
+    with pytest.raises(ValueError, match=message):
+        codes_from_hex(hashes)

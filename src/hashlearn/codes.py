@@ -5,6 +5,8 @@ significant first; the bits of the last byte that no code bit uses are 0. Whatev
 elsewhere in the library must give the same numbers.
 """
 
+import re
+from collections.abc import Sequence
 from numbers import Integral
 from typing import Literal
 
@@ -13,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 BitOrder = Literal["little", "big"]
 
+_HEXADECIMAL = re.compile("[0-9a-fA-F]+")
 _BLOCK_CODES = 1 << 14
 _MAX_BYTES = 8191  # longer codes would overflow a distance in uint16
 
@@ -149,6 +152,54 @@ def swap_bit_order(codes: ArrayLike) -> NDArray[np.uint8]:
     """
     array = _check_matrix(codes)
     return _MIRRORED[array]
+
+
+def codes_from_hex(hashes: Sequence[str]) -> tuple[NDArray[np.uint8], int]:
+    """Read codes that are written as hexadecimal numbers, as other programs print hashes.
+
+    Parameters
+    ----------
+    hashes : sequence of str
+        Codes of one length, four bits a digit, in either case, with ``0x`` in front or without.
+
+    Returns
+    -------
+    codes : ndarray of shape (n, ceil(n_bits / 8)), uint8
+        Packed codes.
+    n_bits : int
+        Their length, 4 for each digit.
+
+    Raises
+    ------
+    ValueError
+        If there are none, one is not hexadecimal, or they have different lengths.
+
+    Notes
+    -----
+    Bit 0 is the first that is written: the most significant of the first digit, as imagehash
+    writes its hashes. Programs that begin at the other end, such as PDQ and pHash, give the same
+    distances, as long as all codes come from one program.
+
+    Examples
+    --------
+    >>> codes_from_hex(["8001", "0x000F"])
+    (array([[  1, 128],
+           [  0, 240]], dtype=uint8), 16)
+    """
+    if not hashes:
+        raise ValueError("there are no hashes")
+    digits = [text.removeprefix("0x") for text in hashes]
+    for number, text in enumerate(digits, start=1):
+        if not _HEXADECIMAL.fullmatch(text):
+            raise ValueError(f"hash {number} is not a hexadecimal number: {text[:80]!r}")
+        if len(text) != len(digits[0]):
+            raise ValueError(
+                f"hash {number} has {4 * len(text)} bits and hash 1 has {4 * len(digits[0])}; all "
+                "must have one length"
+            )
+    odd = "0" * (len(digits[0]) % 2)  # half a byte is left over
+    rows = np.frombuffer(bytes.fromhex("".join(text + odd for text in digits)), dtype=np.uint8)
+    return swap_bit_order(rows.reshape(len(digits), -1)), 4 * len(digits[0])
 
 
 def check_codes(
