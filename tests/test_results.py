@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from hashlearn.results import NO_ID, Neighbors, Pairs, RadiusNeighbors
+from hashlearn import results
+from hashlearn.results import NO_ID, Neighbors, Pairs, RadiusNeighbors, group_pairs
 
 
 def make_radius_neighbors():
@@ -127,3 +128,37 @@ def test_pairs_are_frozen():
     assert len(pairs) == 1
     with pytest.raises(ValueError, match="read-only"):
         pairs.distances[0] = 3
+
+
+def connected(pairs):
+    """Join pairs into sets, one pair after the other."""
+    groups = []
+    for pair in pairs:
+        touched = [group for group in groups if group & set(pair)]
+        groups = [group for group in groups if group not in touched]
+        groups.append(set(pair).union(*touched))
+    return sorted(sorted(group) for group in groups)
+
+
+@pytest.mark.parametrize("at_once", [0, 3, 1000])
+@pytest.mark.parametrize("n_pairs", [0, 1, 10, 40, 300])
+def test_groups_are_what_chains_of_pairs_connect(monkeypatch, at_once, n_pairs):
+    monkeypatch.setattr(results, "_PAIRS_AT_ONCE", at_once)
+    rng = np.random.default_rng(n_pairs)
+    ids = np.concatenate([np.arange(60), 2**62 + np.arange(40)])
+    pairs = np.sort(rng.choice(ids, (n_pairs, 2)), axis=1)
+    pairs = pairs[pairs[:, 0] < pairs[:, 1]]
+    parts = [
+        Pairs(part[:, 0], part[:, 1], np.zeros(len(part), np.int32))
+        for part in np.array_split(pairs, 7)
+    ]
+    groups = group_pairs(iter(parts))
+    assert [group.tolist() for group in groups] == connected(pairs.tolist())
+    assert all(group.dtype == np.int64 for group in groups)
+
+
+def test_a_long_chain_is_one_group():
+    n = 100_000
+    pairs = Pairs(np.arange(n), np.arange(1, n + 1), np.zeros(n, np.int32))
+    (group,) = group_pairs([pairs])
+    np.testing.assert_array_equal(group, np.arange(n + 1))

@@ -1,6 +1,6 @@
 """What a search returns. The order is always (distance, id): nearest first, ties by smaller id."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 NO_ID = -1
 """Id that fills the places for which there was no item."""
+
+_PAIRS_AT_ONCE = 1 << 22
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,6 +166,64 @@ class Pairs:
 
     def __len__(self) -> int:
         return len(self.first_ids)
+
+
+def group_pairs(parts: Iterable[Pairs]) -> list[NDArray[np.int64]]:
+    """Join pairs into groups: items that a chain of pairs connects.
+
+    Parameters
+    ----------
+    parts : iterable of Pairs
+        Some pairs at a time.
+
+    Returns
+    -------
+    list of ndarray of shape (n_items,), int64
+        Ids of each group, rising; groups in the order of their first ids. Items without a pair are
+        in none.
+
+    Notes
+    -----
+    Two items of a group may be farther from each other than those of any pair. Memory grows with
+    the number of items, not of pairs.
+
+    Examples
+    --------
+    >>> near = Pairs(np.array([1, 2, 7]), np.array([2, 5, 9]), np.array([0, 3, 1]))
+    >>> [group.tolist() for group in group_pairs([near])]
+    [[1, 2, 5], [7, 9]]
+    """
+    ids, group_of = np.empty(0, np.int64), np.empty(0, np.int64)
+    waiting: list[NDArray[np.int64]] = []
+    n_waiting = 0
+    for part in parts:
+        waiting.append(np.stack([part.first_ids, part.second_ids]))
+        n_waiting += len(part)
+        if n_waiting > _PAIRS_AT_ONCE:
+            ids, group_of = _join_groups(ids, group_of, waiting)
+            waiting, n_waiting = [], 0
+    ids, group_of = _join_groups(ids, group_of, waiting)
+    order = np.argsort(group_of, kind="stable")
+    starts = np.flatnonzero(np.diff(group_of[order])) + 1
+    return np.split(ids[order], starts) if len(ids) else []
+
+
+def _join_groups(
+    ids: NDArray[np.int64], group_of: NDArray[np.int64], waiting: list[NDArray[np.int64]]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Add pairs to groups: each id, rising, and the first id of its group."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    edges = np.concatenate([np.stack([ids, group_of]), *waiting], axis=1)
+    joined, places = np.unique(edges, return_inverse=True)
+    first, second = places.reshape(2, -1)
+    if not len(joined):
+        return joined, joined
+    graph = coo_array((np.ones(len(first)), (first, second)), shape=(len(joined), len(joined)))
+    _, numbers = connected_components(graph, directed=False)
+    _, firsts = np.unique(numbers, return_index=True)
+    return joined, joined[firsts[numbers]]
 
 
 def _frozen(array: NDArray[Any], dtype: type[np.generic], name: str) -> NDArray[Any]:
