@@ -44,7 +44,7 @@ COMMANDS = {
     f"hashlearn.cli.{module}"
     for module in (
         "tables.datasets", "tables.methods", "scores.demo", "scores.evaluate",
-        "road.fit", "road.encode", "road.index", "road.search", "road.duplicates",
+        "road.fit", "road.encode", "road.index", "road.search", "pairs.duplicates",
     )
 }  # fmt: skip
 every_object = pytest.mark.parametrize(

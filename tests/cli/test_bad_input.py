@@ -61,7 +61,8 @@ WRONG = [
     (("encode", "vectors.model", "narrow.npy", "-o", "OUT.npz"), "X has 15 features, but ITQ is"),
     (("index", "absent.npz", "-o", "OUT"), "there is no file absent.npz"),
     (("index", "photos", "-o", "OUT"), "there is no file photos"),
-    (("index", "notes.txt", "-o", "OUT"), "codes are read from files ending in .npz or .npy"),
+    (("index", "new.jpg", "-o", "OUT"), "codes are read from files ending in .npz or .npy or .txt"),
+    (("index", "notes.txt", "-o", "OUT"), "notes.txt: hash 1 is not a hexadecimal number: 'no da"),
     (("index", "broken.npz", "-o", "OUT"), "broken.npz is not an .npz file, is damaged"),
     (("index", "cut.npy", "-o", "OUT"), "cut.npy is not an .npy file, is damaged"),
     (("index", "vectors.npz", "-o", "OUT"), "vectors.npz: it holds the arrays "),
@@ -115,6 +116,22 @@ WRONG = [
     (("duplicates", "photos.index", "--radius", "17"), "radius must be from 0 to 16, got 17"),
     (("duplicates", "absent.index"), "there is no file absent.index"),
     (("duplicates", "new.jpg"), "new.jpg is not a hashlearn file"),
+    (("duplicates", "photos", "--hash", "ihash"), "unknown hash 'ihash'; there are: ahash, dhash"),
+    (("duplicates", "photos", "--radius", "65"), "radius must be from 0 to 64, got 65"),
+    (("duplicates", "photos", "--hash", "dhash", "--model", "photos.model"), "--hash is for a fol"),
+    (("duplicates", "photos.index", "--hash", "dhash"), "--hash is for a folder of images, and wi"),
+    (("duplicates", "photos", "--json", "-o", "OUT.csv"), "--json prints the rows and --output wr"),
+    (("duplicates", "photos", "-o", "OUT.json"), "the file must end in .csv, got out.json"),
+    (("duplicates", "photos", "-o", "absent/a.csv"), "the folder absent does not exist"),
+    (("duplicates", "hollow"), "hollow has no images, extensions read: .bmp, "),
+    (("duplicates", "notes.txt"), "notes.txt: hash 1 is not a hexadecimal number: 'no data'"),
+    (("duplicates", "empty.txt"), "empty.txt: there are no hashes"),
+    (("duplicates", "long.txt"), "long.txt: hash 2 has 12 bits and hash 1 has 8; all must have o"),
+    (("duplicates", "binary.txt"), "binary.txt: 'utf-8' codec can't decode"),
+    (("duplicates", "empty.csv"), "empty.csv: there are no hashes"),
+    (("duplicates", "three.csv"), "three.csv: row 1 has 3 columns, expected 2: path, hash; a fir"),
+    (("duplicates", "turned.csv"), "turned.csv: hash 1 is not a hexadecimal number: 'a.jpg'"),
+    (("duplicates", "signed.npy"), "uint64 of the shape (n,); got int64 of the shape (3,)"),
     (("demo", "--data", "photos", "-o", "OUT"), "image_size=(height, width)"),
     (("demo", "-o", "notes.txt"), "notes.txt is a file; give the name of a folder"),
 ]  # fmt: skip
@@ -131,6 +148,14 @@ def bad(folder):
     np.savez("named.npz", codes=codes, names=np.array(["one"]))
     np.savez("lines.npz", codes=codes, names=np.array(["a\nb", "c"]))
     (folder / "notes.txt").write_text("no data")
+    (folder / "hollow").mkdir()
+    for name, text in (
+        ("empty.txt", "\n\n"), ("long.txt", "0f\n0ff\n"), ("empty.csv", ""),
+        ("three.csv", "a.jpg,00,1\n"), ("turned.csv", "00,a.jpg\n"),
+    ):  # fmt: skip
+        (folder / name).write_text(text)
+    (folder / "binary.txt").write_bytes(b"\xff\xfe")
+    np.save("signed.npy", np.arange(3))
     (folder / "cut.npy").write_bytes((folder / "bare.npy").read_bytes()[:-1])
     for good, end in (("vectors.model", "model"), ("vectors.index", "index"), ("new.jpg", "png"),
                       ("vectors-codes.npz", "npz")):  # fmt: skip

@@ -90,10 +90,13 @@ def test_the_road_of_readme_runs(run):
         b for b in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) if "hashlearn fit" in b
     )
     road = [line for line in block.splitlines() if " mnist " not in line]
-    assert len(road) == 5
+    assert len(road) == 6
     for line in road:  # on fewer and smaller pictures than README's
-        _, *arguments = shlex.split(line.replace("32x32", "8x8").replace("--bits 64", "--bits 16"))
+        smaller = line.replace("32x32", "8x8").replace("--bits 64", "--bits 16")
+        _, *arguments = shlex.split(smaller, comments=True)
         ended = run(*arguments)
+        if arguments[:2] == ["duplicates", "photos/"]:
+            assert " among 24 items" in ended.err
         if arguments[0] == "search":
             assert ended.out.count("day/") == 5
     assert arguments[0] == "duplicates"

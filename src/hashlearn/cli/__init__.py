@@ -6,11 +6,13 @@ code 2 and one line that says what was wrong.
 
 import sys
 import warnings
+from io import TextIOWrapper
 from typing import Any
 
 import typer
 
-from hashlearn.cli.road import duplicates, encode, fit, index, search
+from hashlearn.cli.pairs import duplicates
+from hashlearn.cli.road import encode, fit, index, search
 from hashlearn.cli.scores import demo, evaluate
 from hashlearn.cli.show import message
 from hashlearn.cli.tables import datasets, methods
@@ -30,6 +32,9 @@ for command in (demo, datasets, methods, fit, encode, index, search, duplicates,
 
 def main() -> None:
     """Run the command line; turn bad input into exit code 2 and one line."""
+    for stream in (sys.stdout, sys.stderr):  # names of files need not be valid text
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     warnings.showwarning = _show_warning  # type: ignore[assignment]  # only the first argument counts
     try:
         app(prog_name="hashlearn")

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hashlearn.cli.hashes import TEXTS, read_hashes
 from hashlearn.cli.options import image_size
+from hashlearn.cli.show import tracked
 from hashlearn.codes import check_codes
 from hashlearn.data import Dataset, load_dataset
 from hashlearn.data.arrays import read_npy, read_npz
@@ -15,11 +17,14 @@ from hashlearn.data.catalog import NAMES
 from hashlearn.data.images import are_images
 from hashlearn.data.locations import naming
 from hashlearn.features import Pixels
-from hashlearn.models import Model, hasher_of
+from hashlearn.models import Model, encode, hasher_of
 from hashlearn.storage import replacing
 
-CODES = (".npz", ".npy")
-"""Endings of files of codes."""
+ARRAYS = (".npz", ".npy")
+"""Endings of files of codes that are written."""
+
+CODES = (*ARRAYS, *TEXTS)
+"""Endings of files of codes that are read."""
 
 
 def load_items(
@@ -88,6 +93,26 @@ def load_items_for(model: Model, data: str, **columns: Any) -> Dataset:
     return load_items(data, size=f"{shape[0]}x{shape[1]}", grey=len(shape) == 2, **columns)
 
 
+def encode_items(model: Model, X: NDArray[Any]) -> NDArray[np.uint8]:
+    """Encode items in chunks, at a terminal under a progress bar.
+
+    Parameters
+    ----------
+    model : Hasher or Pipeline
+        Fitted model.
+    X : ndarray of shape (n, ...), numeric
+        Items as the model takes them.
+
+    Returns
+    -------
+    ndarray of shape (n, ceil(n_bits / 8)), uint8
+        Packed codes.
+    """
+    rows = 8192
+    starts = tracked(range(0, len(X), rows), "encoding")
+    return np.concatenate([encode(model, X[i : i + rows]) for i in starts])
+
+
 def write_codes(
     path: Path, codes: NDArray[np.uint8], n_bits: int, names: tuple[str, ...] | None
 ) -> None:
@@ -115,12 +140,12 @@ def write_codes(
 def read_codes(
     path: Path, n_bits: int | None
 ) -> tuple[NDArray[np.uint8], int, tuple[str, ...] | None]:
-    """Read packed codes from a NumPy file.
+    """Read codes from a NumPy file, or from hexadecimal numbers in a text file.
 
     Parameters
     ----------
     path : Path
-        A .npz or .npy file.
+        A .npz or .npy file, or a text as :func:`~hashlearn.cli.hashes.read_hashes` takes it.
     n_bits : int or None
         Length of the codes, if it is known.
 
@@ -129,7 +154,7 @@ def read_codes(
     codes : ndarray of shape (n, ceil(n_bits / 8)), uint8
         Packed codes.
     n_bits : int
-        Their length: as the file or the caller says, otherwise 8 bits a byte.
+        Their length: as the file or the caller says, otherwise 8 bits a byte or 4 a digit.
     names : tuple of str or None
         Names of the items, where the file has them.
 
@@ -144,7 +169,14 @@ def read_codes(
         raise FileNotFoundError(f"there is no file {path}")
     if path.suffix not in CODES:
         raise ValueError(f"codes are read from files ending in {' or '.join(CODES)}, got {path}")
-    stored = {"codes": read_npy(path)} if path.suffix == ".npy" else read_npz(path)
+    stored: dict[str, NDArray[Any]]
+    if path.suffix in TEXTS:
+        codes, length, names = read_hashes(path)
+        stored = {"codes": codes, "n_bits": np.array(length)}
+        if names is not None:
+            stored["names"] = np.array(names, dtype=str)
+    else:
+        stored = {"codes": read_npy(path)} if path.suffix == ".npy" else read_npz(path)
     with naming(path):
         return _check_stored(stored, n_bits)
 
@@ -242,10 +274,12 @@ def _check_stored(
     if "codes" not in stored:
         raise ValueError(f"it holds the arrays {', '.join(stored)}; expected one named codes")
     codes = stored["codes"]
+    if codes.ndim == 1 and codes.dtype.kind == "u" and codes.itemsize == 8:
+        codes = codes.astype("<u8").view(np.uint8).reshape(-1, 8)  # bit 0 is the lowest
     if codes.ndim != 2 or codes.dtype != np.uint8:
         raise ValueError(
-            "codes must be packed bytes, uint8 of the shape (n, n_bytes), "
-            f"got {codes.dtype} of the shape {codes.shape}"
+            "codes must be packed bytes, uint8 of the shape (n, n_bytes), or 64-bit numbers, "
+            f"uint64 of the shape (n,); got {codes.dtype} of the shape {codes.shape}"
         )
     length = 8 * codes.shape[1] if n_bits is None else n_bits
     if "n_bits" in stored:

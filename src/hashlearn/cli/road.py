@@ -1,15 +1,11 @@
-"""From files to ranked neighbours: fit, encode, index, search; and to pairs: duplicates."""
+"""From files to ranked neighbours: fit, encode, index, search."""
 
-import sys
-from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import track
 
 from hashlearn.cli.options import (
     AsJson,
@@ -27,7 +23,6 @@ from hashlearn.cli.options import (
 from hashlearn.cli.show import (
     message,
     print_json,
-    print_json_lines,
     print_table,
     progress,
     report,
@@ -92,14 +87,14 @@ def encode(
 
     Example: `hashlearn encode photos.model photos/ -o photos.npz`
     """  # numpydoc ignore=PR01
-    from hashlearn.cli.files import CODES, check_output, load_items_for, write_codes
+    from hashlearn.cli.files import ARRAYS, check_output, encode_items, load_items_for, write_codes
     from hashlearn.models import hasher_of, load
 
-    check_output(output, CODES)
+    check_output(output, ARRAYS)
     fitted = load(model)
     n_bits = hasher_of(fitted).n_bits
     dataset = load_items_for(fitted, data, column=column, name_column=name_column)
-    codes = _encode(fitted, dataset.X)
+    codes = encode_items(fitted, dataset.X)
     write_codes(output, codes, n_bits, dataset.item_names)
     report(
         {"codes": str(output), "n_bits": n_bits, "n_samples": len(codes), "bytes": codes.nbytes},
@@ -109,7 +104,13 @@ def encode(
 
 
 def index(
-    codes: Annotated[Path, typer.Argument(help="File of `hashlearn encode`: .npz or .npy.")],
+    codes: Annotated[
+        Path,
+        typer.Argument(
+            help="File of `hashlearn encode`, or codes made elsewhere: .npz, .npy, or hexadecimal "
+            "numbers in .txt or .csv (see `hashlearn duplicates --help`)."
+        ),
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="File for the index.")],
     bits: Annotated[
         int | None, typer.Option(help="Length of the codes, if the file does not say.")
@@ -158,7 +159,7 @@ def search(
 
     Example: `hashlearn search photos.index cat.jpg --model photos.model -k 5`
     """  # numpydoc ignore=PR01
-    from hashlearn.cli.files import CODES, load_items_for, read_codes, read_names
+    from hashlearn.cli.files import CODES, encode_items, load_items_for, read_codes, read_names
     from hashlearn.index import HammingIndex
     from hashlearn.models import hasher_of, load
 
@@ -174,7 +175,7 @@ def search(
         if (n_bits := hasher_of(fitted).n_bits) != opened.n_bits:
             raise ValueError(f"the model gives {n_bits} bits, the index holds {opened.n_bits}")
         dataset = load_items_for(fitted, queries, column=column, name_column=name_column)
-        codes, query_names = _encode(fitted, dataset.X), dataset.item_names
+        codes, query_names = encode_items(fitted, dataset.X), dataset.item_names
     rows = [
         {
             "query": query_names[number] if query_names else number,
@@ -195,67 +196,6 @@ def search(
         message("nothing found")
 
 
-def duplicates(
-    data: Annotated[
-        str,
-        typer.Argument(
-            help="File of `hashlearn index`, a file of codes (.npz or .npy, also codes made "
-            "elsewhere, such as perceptual hashes), or with --model items.",
-        ),
-    ],
-    radius: Annotated[
-        int, typer.Option(help="Largest distance in bits between two items of a pair.")
-    ] = 0,
-    model: Annotated[
-        Path | None, typer.Option(help="Model that encodes the items, if they are not codes.")
-    ] = None,
-    column: Column = None,
-    name_column: NameColumn = None,
-    as_json: AsJson = False,
-) -> None:
-    """Find all pairs of items whose codes are equal or nearly so. With --json one pair a line.
-
-    Example: `hashlearn duplicates photos/ --model photos.model --radius 2`
-    """  # numpydoc ignore=PR01
-    from hashlearn.cli.files import CODES, load_items_for, read_codes, read_names
-    from hashlearn.index import HammingIndex
-    from hashlearn.models import hasher_of, load
-
-    names: Mapping[int, str] | None
-    if model is not None:
-        fitted = load(model)
-        dataset = load_items_for(fitted, data, column=column, name_column=name_column)
-        searched = HammingIndex(hasher_of(fitted).n_bits)
-        searched.add(_encode(fitted, dataset.X))
-        names = dict(enumerate(dataset.item_names)) if dataset.item_names else None
-    elif Path(data).suffix in CODES:
-        codes, n_bits, item_names = read_codes(Path(data), None)
-        searched = HammingIndex(n_bits)
-        searched.add(codes)
-        names = dict(enumerate(item_names)) if item_names else None
-    else:
-        searched = HammingIndex.open(data)
-        names = read_names(Path(data), searched.ids)
-    n_pairs = 0
-    for part in searched.pairs_within(radius):
-        n_pairs += len(part)
-        rows = [
-            {
-                "first": int(first) if names is None else names[int(first)],
-                "second": int(second) if names is None else names[int(second)],
-                "distance": int(distance),
-            }
-            for first, second, distance in zip(
-                part.first_ids, part.second_ids, part.distances, strict=True
-            )
-        ]
-        if as_json:
-            print_json_lines(rows)
-        else:
-            print_table(list(rows[0]), [list(row.values()) for row in rows], thousands="")
-    message(f"{n_pairs:,} pairs within {radius} bits among {len(searched):,} items")
-
-
 def _lists(
     index: Any, codes: NDArray[np.uint8], k: int, radius: int | None
 ) -> list[tuple[NDArray[np.int64], NDArray[np.int32]]]:
@@ -263,14 +203,3 @@ def _lists(
         return list(index.search_radius(codes, radius))
     found = index.search(codes, min(k, max(1, len(index))))  # more places would stay empty
     return list(zip(found.ids, found.distances, strict=True))
-
-
-def _encode(model: Any, X: NDArray[Any]) -> NDArray[np.uint8]:
-    """Encode in chunks, at a terminal under a progress bar."""
-    from hashlearn.models import encode as encode_chunk
-
-    rows = 8192
-    starts: Iterable[int] = range(0, len(X), rows)
-    if sys.stderr.isatty():
-        starts = track(starts, "encoding", console=Console(stderr=True), transient=True)
-    return np.concatenate([encode_chunk(model, X[i : i + rows]) for i in starts])

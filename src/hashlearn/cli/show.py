@@ -2,11 +2,15 @@
 
 import json
 import sys
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import track
 from rich.table import Table
+
+T = TypeVar("T")
 
 
 def message(text: str, style: str | None = None) -> None:
@@ -32,6 +36,28 @@ def progress(text: str) -> None:
     """
     if sys.stderr.isatty():
         message(text, style="dim")
+
+
+def tracked(items: Iterable[T], doing: str, total: int | None = None) -> Iterable[T]:
+    """Show a progress bar to a person who waits at a terminal.
+
+    Parameters
+    ----------
+    items : iterable
+        What is worked through.
+    doing : str
+        What is being done.
+    total : int, optional
+        Number of items, if they do not know it.
+
+    Returns
+    -------
+    iterable
+        The items.
+    """
+    if not sys.stderr.isatty():
+        return items
+    return track(items, doing, total, console=Console(stderr=True), transient=True)
 
 
 def print_json(values: Any) -> None:
