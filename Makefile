@@ -8,7 +8,7 @@ CPP := $(wildcard native/*.*pp native/tests/*.cpp)
 # A file of versions to hold to, such as tests/lowest-versions.txt; empty: the newest allowed.
 CONSTRAINTS ?=
 
-.PHONY: demo test check sanitize fix docs clean
+.PHONY: demo test check sanitize wheel fix docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -16,6 +16,7 @@ help:
 	@echo "make test               run every test"
 	@echo "make check              lint, types, import rules, docstrings, C++ format"
 	@echo "make sanitize           the C++ tests under AddressSanitizer and ThreadSanitizer"
+	@echo "make wheel              the source archive and its wheel, with and without a compiler"
 	@echo "make fix                repair what the linters can repair"
 	@echo "make docs               write the generated parts of the documentation"
 .PHONY: help
@@ -23,7 +24,7 @@ help:
 $(VENV)/.installed: pyproject.toml CMakeLists.txt $(wildcard native/*)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --editable ".[all]" --group dev \
+	HASHLEARN_REQUIRE_ENGINE=1 $(BIN)/python -m pip install --quiet --editable ".[all]" --group dev \
 		$(if $(CONSTRAINTS),--constraint $(CONSTRAINTS)) \
 		--config-settings=cmake.define.HASHLEARN_WERROR=$(if $(CI),ON,OFF)
 	touch $@
@@ -48,6 +49,33 @@ sanitize: $(VENV)/.installed
 			-B build/$$sanitizer -DHASHLEARN_SANITIZE=$$sanitizer -DHASHLEARN_WERROR=ON && \
 		$(BIN)/cmake --build build/$$sanitizer && build/$$sanitizer/test_scan || exit 1; \
 	done
+
+# What a user without a ready wheel gets: the source archive, the wheel made of it with nothing but
+# a compiler, and the one made without. Each is installed and searched with.
+SEARCH := import sys, numpy, hashlearn; \
+	assert hashlearn.__file__.startswith(sys.prefix), hashlearn.__file__; \
+	codes = numpy.arange(100, dtype="uint8")[:, None]; index = hashlearn.HammingIndex(8); \
+	index.add(codes); assert (index.search(codes, 1).ids[:, 0] == codes[:, 0]).all(); \
+	from hashlearn.index.scan import choose_kernel; print("searched with", choose_kernel())
+
+wheel: $(VENV)/.installed
+	rm -rf build/wheel
+	HASHLEARN_REQUIRE_ENGINE=1 $(BIN)/python -m build --outdir build/wheel/engine
+	CXX=$$(command -v false) $(BIN)/python -m build --outdir build/wheel/numpy
+	tar -tzf build/wheel/engine/*.tar.gz | sed 's,[^/]*/,,' > build/wheel/files
+	for name in LICENSE README.md CMakeLists.txt native/bindings.cpp src/hashlearn/__init__.py \
+		tests/index/test_search.py; do grep -qx $$name build/wheel/files || exit 1; done
+	! grep -E '(^|/)\.|__pycache__|\.so$$|^build/|^dist/' build/wheel/files
+	$(PYTHON) -m venv build/wheel/venv
+	build/wheel/venv/bin/pip install --quiet build/wheel/engine/*.whl pytest hypothesis
+	cd build/wheel && venv/bin/python -c "from hashlearn import _native"
+	@cd build/wheel && venv/bin/python -c '$(SEARCH)'
+	@cd build/wheel && HASHLEARN_KERNEL=numpy venv/bin/python -c '$(SEARCH)'
+	build/wheel/venv/bin/python -m pytest -q -p no:cacheprovider tests/index
+	build/wheel/venv/bin/pip install --quiet --no-deps --force-reinstall \
+		build/wheel/numpy/*-py3-none-any.whl
+	@cd build/wheel && venv/bin/python -c '$(SEARCH)' | grep -x "searched with numpy"
+	build/wheel/venv/bin/python -m pytest -q -p no:cacheprovider tests/index
 
 fix: $(VENV)/.installed
 	$(BIN)/ruff check --fix .
