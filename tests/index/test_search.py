@@ -138,7 +138,7 @@ def test_strided_and_read_only_arrays_are_taken():
     assert_finds(index.search(queries, 7), queries, items, 7, 64)
 
 
-KERNELS = [*(scan._native.kernels() if scan._native else ()), "numpy"]
+KERNELS = [*(scan.native.kernels() if scan.native else ()), "numpy"]
 every_kernel = pytest.mark.parametrize("kernel", KERNELS)
 
 
@@ -207,18 +207,18 @@ def test_a_scan_of_allowed_codes_is_one_of_those_alone(
     assert_same(within, expected_within)
 
 
-@pytest.mark.skipif(scan._native is None, reason="the extension is not built")
-@pytest.mark.parametrize("kernel", scan._native.kernels() if scan._native else ())
+@pytest.mark.skipif(scan.native is None, reason="the extension is not built")
+@pytest.mark.parametrize("kernel", scan.native.kernels() if scan.native else ())
 @pytest.mark.parametrize("k", [3, 80])  # by filtering and by ranking all
 def test_places_for_which_there_is_no_allowed_code_stay_empty(kernel, k):
     codes = np.zeros((100, 2), np.uint8)
     positions, distances = np.zeros((2, k), np.int64), np.zeros((2, k), np.int32)
     allowed = np.array([1 << 7, 1 << 30 | 1 << 60], np.uint64)  # the last is beyond the codes
-    scan._native.scan_nearest(codes[:2], codes, positions, distances, 1, kernel, allowed)
+    scan.native.scan_nearest(codes[:2], codes, positions, distances, 1, kernel, allowed)
     assert positions.tolist() == [[7, 94] + [-1] * (k - 2)] * 2
     assert distances.tolist() == [[0, 0] + [17] * (k - 2)] * 2
     with pytest.raises(ValueError, match="a word for every 64 codes"):
-        scan._native.scan_nearest(
+        scan.native.scan_nearest(
             codes[:2], codes, positions, distances, 1, kernel, np.zeros(3, np.uint64)
         )
 
@@ -334,7 +334,7 @@ def test_a_kernel_that_is_not_there_is_refused_with_those_that_are(monkeypatch):
         index.search([[1]], 1)
 
 
-@pytest.mark.skipif(scan._native is None, reason="the extension is not built")
+@pytest.mark.skipif(scan.native is None, reason="the extension is not built")
 @pytest.mark.parametrize(
     ("queries", "positions", "distances", "message"),
     [
@@ -347,10 +347,10 @@ def test_a_kernel_that_is_not_there_is_refused_with_those_that_are(monkeypatch):
 def test_the_extension_refuses_arrays_that_do_not_fit(queries, positions, distances, message):
     outputs = np.zeros(positions, np.int64), np.zeros(distances, np.int32)
     with pytest.raises(ValueError, match=message):
-        scan._native.scan_nearest(queries, np.zeros((3, 1), np.uint8), *outputs, 1, "portable")
+        scan.native.scan_nearest(queries, np.zeros((3, 1), np.uint8), *outputs, 1, "portable")
 
 
-@pytest.mark.skipif(scan._native is None, reason="the extension is not built")
+@pytest.mark.skipif(scan.native is None, reason="the extension is not built")
 def test_the_extension_takes_no_array_that_it_would_have_to_copy():
     """What is written into the copy of an output would be lost."""
     codes, places = np.zeros((3, 8), np.uint8), np.zeros((3, 3), np.int64)
@@ -369,7 +369,7 @@ def test_the_extension_takes_no_array_that_it_would_have_to_copy():
         (codes, codes, places.tolist(), bits),
     ):
         with pytest.raises(TypeError, match="incompatible function arguments"):
-            scan._native.scan_nearest(*wrong, 1, "portable")
+            scan.native.scan_nearest(*wrong, 1, "portable")
 
 
 @every_kernel

@@ -1,20 +1,23 @@
 """The index: packed codes under ids, searched exactly."""
 
 import os
+import threading
 from collections.abc import Iterator
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hashlearn.codes import check_codes, n_bytes
-from hashlearn.index.ids import MAX_ID, are_known, as_ids
+from hashlearn.index.ids import MAX_ID, as_ids, check_rising, shortened
 from hashlearn.index.items import Items, saved_items
 from hashlearn.index.limits import MAX_BITS, MAX_K, check_integer, check_threads
 from hashlearn.index.ranking import check_values, order_by_weight
-from hashlearn.index.scan import available_threads, scan_nearest, scan_pairs, scan_radius
+from hashlearn.index.routes import Route, check_route, find_nearest, find_pairs, find_radius
+from hashlearn.index.scan import available_threads
+from hashlearn.index.tables import SubstringTables, fewest_tables
 from hashlearn.results import Neighbors, Pairs, RadiusNeighbors
-from hashlearn.storage import read_arrays, write_arrays
+from hashlearn.storage import read_arrays, verify, write_arrays
 
 _KIND = "index"
 
@@ -39,15 +42,20 @@ class HammingIndex:
 
     Notes
     -----
-    Results have the order (distance, id), whatever the order in which items were added.
+    Results have the order (distance, id), whatever the order in which items were added, the route
+    and the number of threads.
 
-    A search measures every distance: time grows with queries × items, and beside the codes and
+    A search measures every distance: its time grows with queries × items, and beside the codes and
     the results it holds a few megabytes a thread, or one row of distances where that is more.
-    Adding ids above all present ones costs only the new items on average; ids in between, and
-    removing, copy the index once.
+    After :meth:`build_tables` it looks only where near codes can be, which pays from some million
+    codes on.
 
-    Several threads may search one index at once. Adding and removing are not safe beside anything
-    else: protect them with a lock.
+    Ids that are consecutive take no memory. Adding ids above all present ones costs only the new
+    items on average. What is added in between, or to tables or a mapped file, waits in a small
+    tail, which is merged when it has grown to an eighth of the rest.
+
+    Several threads may search, add and remove at once. A search sees the index as it was when the
+    search began.
 
     Examples
     --------
@@ -61,8 +69,8 @@ class HammingIndex:
     def __init__(self, n_bits: int, threads: int | None = None) -> None:
         self._n_bits = check_integer(n_bits, "n_bits", 1, MAX_BITS)
         self._threads = check_threads(threads)
-        no_codes = np.empty((0, n_bytes(n_bits)), dtype=np.uint8)
-        self._items = Items(np.empty(0, dtype=np.int64), no_codes, next_id=0)
+        self._items = Items(n_bytes(self._n_bits))
+        self._changing = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._items)
@@ -70,7 +78,7 @@ class HammingIndex:
     def __contains__(self, id_: object) -> bool:
         if not isinstance(id_, int | np.integer) or not 0 <= id_ <= MAX_ID:
             return False
-        return bool(are_known(np.array([id_], dtype=np.int64), self.ids)[0])
+        return bool(self._items.are_known(np.array([id_], dtype=np.int64))[0])
 
     def __repr__(self) -> str:
         return f"<HammingIndex of {len(self)} codes of {self._n_bits} bits>"
@@ -87,13 +95,22 @@ class HammingIndex:
 
     @property
     def codes(self) -> NDArray[np.uint8]:
-        """Codes in the order of `ids`: shape (n, ceil(n_bits / 8)), uint8, read-only."""
+        """Codes in the order of `ids`: shape (n, ceil(n_bits / 8)), uint8, read-only.
+
+        They are copied where some wait in a tail or were removed; otherwise not.
+        """
         return self._items.codes
 
     @property
+    def n_tables(self) -> int:
+        """Number of tables; 0 before :meth:`build_tables`."""
+        tables = self._items.tables
+        return 0 if tables is None else len(tables.tables)
+
+    @property
     def index_bytes(self) -> int:
-        """Bytes that the ids and the codes take, room to grow not counted."""
-        return self.ids.nbytes + self.codes.nbytes
+        """Bytes that the ids, the codes and the tables take, room to grow not counted."""
+        return sum(segment.nbytes for segment in self._items.segments)
 
     def add(self, codes: ArrayLike, ids: ArrayLike | None = None) -> None:
         """Add items.
@@ -125,16 +142,21 @@ class HammingIndex:
         """
         new_codes = check_codes(codes, self._n_bits)
         if ids is None:
-            self._items.add(self._items.take_next_ids(len(new_codes)), new_codes)
+            with self._changing:
+                new_ids = self._items.take_next_ids(len(new_codes))
+                self._items = self._items.added(new_ids, new_codes)
             return
-        new_ids = as_ids(ids, "ids")
-        if len(new_ids) != len(new_codes):
+        given = as_ids(ids, "ids")
+        if len(given) != len(new_codes):
             raise ValueError(
-                f"codes and ids must be equally many, got {len(new_codes)} and {len(new_ids)}"
+                f"codes and ids must be equally many, got {len(new_codes)} and {len(given)}"
             )
-        order = np.argsort(new_ids, kind="stable")
-        self._items.check_new(new_ids[order])
-        self._items.add(new_ids[order], new_codes[order])
+        if not (given[1:] > given[:-1]).all():
+            order = np.argsort(given, kind="stable")
+            given, new_codes = given[order], new_codes[order]
+        with self._changing:
+            self._items.check_new(given)
+            self._items = self._items.added(shortened(given), new_codes)
 
     def remove(self, ids: ArrayLike) -> None:
         """Remove items.
@@ -161,9 +183,70 @@ class HammingIndex:
         >>> index.ids
         array([0, 2])
         """
-        self._items.remove(ids)
+        gone = as_ids(ids, "ids")
+        with self._changing:
+            self._items.check_known(gone, "ids")
+            self._items = self._items.removed(gone)
 
-    def search(self, queries: ArrayLike, k: int, *, mask: ArrayLike | None = None) -> Neighbors:
+    def build_tables(self, n_tables: int | None = None, *, lean: bool = False) -> None:
+        """Build tables that lead a search to near codes without looking at all.
+
+        Searches then take whichever way costs less, by what earlier ones did. Later changes to the
+        index keep the tables up to date.
+
+        Parameters
+        ----------
+        n_tables : int, default=None
+            Number of substrings that a code is cut into, each with a table: at least
+            ``ceil(n_bits / 28)``, at most `n_bits`. None chooses it by the number of codes.
+        lean : bool, default=False
+            Take 4 bytes for each code and table, and not the codes once more. Searches then take
+            several times as long. Codes that were added in rising order, read as little-endian
+            numbers, need nothing for the first table.
+
+        Raises
+        ------
+        TypeError
+            If `n_tables` is not an integer.
+        ValueError
+            If `n_tables` is out of range.
+
+        Notes
+        -----
+        Multi-index hashing [1]_: exact, and faster than a scan from some million codes on, the
+        more so the nearer the neighbours are. Without the compiled engine, or above 2**32 - 1
+        codes, this does nothing and searches scan.
+
+        References
+        ----------
+        .. [1] Norouzi, M., Punjani, A. and Fleet, D. J. (2012). Fast search in Hamming space with
+           multi-index hashing. CVPR.
+
+        Examples
+        --------
+        >>> index = HammingIndex(n_bits=8)
+        >>> index.add(np.arange(256, dtype=np.uint8)[:, None])
+        >>> index.build_tables()
+        >>> index.search([[7]], k=3).ids
+        array([[7, 3, 5]])
+        """
+        if n_tables is not None:
+            check_integer(n_tables, "n_tables", fewest_tables(self._n_bits), self._n_bits)
+
+        def build(codes: NDArray[np.uint8]) -> SubstringTables | None:
+            return SubstringTables.build(codes, self._n_bits, n_tables, lean, self._n_threads())
+
+        with self._changing:
+            self._items = self._items.with_tables(build)
+
+    def search(
+        self,
+        queries: ArrayLike,
+        k: int,
+        *,
+        mask: ArrayLike | None = None,
+        route: Route = "auto",
+    ) -> Neighbors:
         """Find the `k` nearest items of each query.
 
         Parameters
@@ -174,6 +257,9 @@ class HammingIndex:
             Number of items to return, 1 to 2**31 - 1. It may be larger than the index.
         mask : array-like of shape (n,), bool, or of shape (m,), int, default=None
             Items that may be returned: marks in the order of `ids`, or their ids. None allows all.
+        route : {"auto", "scan", "tables"}, default="auto"
+            Whether to measure all distances, to use the tables where there are any, or to decide by
+            what searches cost so far. Results are the same.
 
         Returns
         -------
@@ -187,8 +273,8 @@ class HammingIndex:
             If `queries` is not uint8, or `k` is not an integer, or `mask` is neither boolean nor
             integer.
         ValueError
-            If `queries` has another length than the index, `k` is out of range, or a boolean
-            `mask` does not have one value for each item.
+            If `queries` has another length than the index, `k` is out of range, a boolean `mask`
+            does not have one value for each item, or there is no such `route`.
         KeyError
             If `mask` holds an id that is not in the index.
 
@@ -201,11 +287,17 @@ class HammingIndex:
         """
         checked = check_codes(queries, self._n_bits)
         k = check_integer(k, "k", 1, MAX_K)
-        ids, codes = self._items.allowed(mask)
-        return scan_nearest(checked, codes, ids, k, self._n_bits, self._n_threads())
+        check_route(route)
+        segments = self._items.restricted(mask)
+        return find_nearest(segments, checked, k, self._n_bits, self._n_threads(), route)
 
     def search_radius(
-        self, queries: ArrayLike, radius: int, *, mask: ArrayLike | None = None
+        self,
+        queries: ArrayLike,
+        radius: int,
+        *,
+        mask: ArrayLike | None = None,
+        route: Route = "auto",
     ) -> RadiusNeighbors:
         """Find every item within a distance of each query.
 
@@ -216,6 +308,8 @@ class HammingIndex:
         radius : int
             Largest distance in bits, itself included, 0 to `n_bits`.
         mask : array-like of shape (n,), bool, or of shape (m,), int, default=None
+            As in :meth:`search`.
+        route : {"auto", "scan", "tables"}, default="auto"
             As in :meth:`search`.
 
         Returns
@@ -229,8 +323,8 @@ class HammingIndex:
             If `queries` is not uint8, or `radius` is not an integer, or `mask` is neither boolean
             nor integer.
         ValueError
-            If `queries` has another length than the index, `radius` is out of range, or a boolean
-            `mask` does not have one value for each item.
+            If `queries` has another length than the index, `radius` is out of range, a boolean
+            `mask` does not have one value for each item, or there is no such `route`.
         KeyError
             If `mask` holds an id that is not in the index.
 
@@ -243,8 +337,9 @@ class HammingIndex:
         """
         checked = check_codes(queries, self._n_bits)
         radius = check_integer(radius, "radius", 0, self._n_bits)
-        ids, codes = self._items.allowed(mask)
-        return scan_radius(checked, codes, ids, radius, self._n_threads())
+        check_route(route)
+        segments = self._items.restricted(mask)
+        return find_radius(segments, checked, radius, self._n_threads(), route)
 
     def pairs_within(self, radius: int) -> Iterator[Pairs]:
         """Find all pairs of items that are near each other: duplicates and near-duplicates.
@@ -275,7 +370,7 @@ class HammingIndex:
         [([0, 1], [2, 3])]
         """
         radius = check_integer(radius, "radius", 0, self._n_bits)
-        return scan_pairs(self.codes, self.ids, radius, self._n_threads())
+        return find_pairs(self._items.whole, self._n_bits, radius, self._n_threads())
 
     def rerank(self, values: ArrayLike, neighbors: Neighbors) -> Neighbors:
         """Order found items by their distance to queries that were not yet rounded to bits.
@@ -326,10 +421,10 @@ class HammingIndex:
                 f"values and neighbors must be of the same queries, got {len(checked)} and "
                 f"{len(neighbors)}"
             )
-        return order_by_weight(checked, neighbors, self.ids, self.codes)
+        return order_by_weight(checked, neighbors, self._items)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the index to a file, atomically.
+        """Write the index to a file, atomically, tables included.
 
         Parameters
         ----------
@@ -343,8 +438,20 @@ class HammingIndex:
         IsADirectoryError
             If `path` is a folder.
         """
-        header = {"n_bits": self._n_bits, "next_id": self._items.next_id}
-        write_arrays(path, _KIND, header, {"ids": self.ids, "codes": self.codes})
+        items = self._items
+        whole, tables = items.whole, items.tables
+        if tables is not None and whole.tables is None:  # something waited in a tail or was removed
+            tables = tables.rebuilt(whole.codes)
+        header: dict[str, Any] = {"n_bits": self._n_bits, "next_id": items.next_id}
+        arrays: dict[str, NDArray[Any]] = {"codes": whole.codes}
+        if isinstance(whole.ids, range):
+            header["first_id"] = whole.ids.start
+        else:
+            arrays["ids"] = whole.ids
+        if tables is not None:
+            header["tables"] = tables.header()
+            arrays |= tables.arrays()
+        write_arrays(path, _KIND, header, arrays)
 
     @classmethod
     def open(
@@ -357,8 +464,8 @@ class HammingIndex:
         path : path-like
             File of :meth:`save`.
         mmap : bool, default=True
-            Map the arrays from the file, read-only, until the first change copies them into
-            memory. False reads them at once.
+            Map the arrays from the file, read-only: opening takes no time, and what is not searched
+            is not read. False reads and checks them at once.
         threads : int or None, default=None
             As in the constructor; it is not saved.
 
@@ -377,8 +484,10 @@ class HammingIndex:
 
         Notes
         -----
-        The checksums of ids and codes are compared where they are read, not where they are mapped;
-        :func:`hashlearn.storage.verify` compares those of any file.
+        A mapped file stays as it is: what is added later is kept in memory, what is removed is
+        only marked, until so much has changed that all is copied. It may be opened by several
+        processes, replaced and deleted, but must not be written to. What mapped arrays hold is not
+        checked, as that would read them: see :meth:`verify`.
 
         Examples
         --------
@@ -395,13 +504,61 @@ class HammingIndex:
         header, arrays = read_arrays(path, _KIND, mmap=mmap)
         try:
             index = cls(header["n_bits"], threads)
-            codes = check_codes(arrays["codes"], index.n_bits)
-            index._items = saved_items(arrays["ids"], codes, header["next_id"])
+            codes = arrays["codes"]
+            check_codes(codes[:0] if mmap else codes, index.n_bits)
+            tables = None
+            if "tables" in header:
+                tables = SubstringTables.from_file(
+                    codes, index.n_bits, header["tables"], arrays, index._n_threads()
+                )
+            index._items = saved_items(
+                arrays.get("ids"), codes, header["next_id"], header.get("first_id"), tables,
+                check_ids=not mmap,
+            )  # fmt: skip
         except KeyError as error:
             raise ValueError(f"{path} is not a valid index: it has no {error}") from error
         except (TypeError, ValueError) as error:
             raise ValueError(f"{path} is not a valid index: {error}") from error
         return index
+
+    @classmethod
+    def verify(cls, path: str | os.PathLike[str]) -> None:
+        """Check everything in a saved index.
+
+        Parameters
+        ----------
+        path : path-like
+            File of :meth:`save`.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If the file is not an index, or is truncated, damaged, inconsistent, or of another
+            format.
+
+        Notes
+        -----
+        It reads the whole file twice, without holding the codes in memory.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> path = Path(tempfile.mkdtemp()) / "codes.index"
+        >>> HammingIndex(n_bits=8).save(path)
+        >>> HammingIndex.verify(path)
+        """
+        verify(path, _KIND)
+        index = cls.open(path)
+        if len(index):
+            (segment,) = index._items.segments
+            try:
+                check_codes(segment.codes, index.n_bits)
+                check_rising(segment.ids)
+            except ValueError as error:
+                raise ValueError(f"{path} is not a valid index: {error}") from error
 
     def _n_threads(self) -> int:
         return available_threads() if self._threads is None else self._threads

@@ -6,6 +6,9 @@ from numpy.typing import ArrayLike, NDArray
 MAX_ID = 2**63 - 1
 """Largest id: ids are int64."""
 
+SortedIds = NDArray[np.int64] | range
+"""Rising ids. Consecutive ones, which most are, take no memory as a range."""
+
 _N_NAMED = 5
 
 
@@ -46,14 +49,111 @@ def as_ids(ids: ArrayLike, name: str) -> NDArray[np.int64]:
     return array.astype(np.int64, copy=False)
 
 
-def are_known(wanted: NDArray[np.int64], known: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Tell which ids are in a sorted array.
+def as_array(ids: SortedIds) -> NDArray[np.int64]:
+    """Write ids out.
+
+    Parameters
+    ----------
+    ids : ndarray of shape (n,), int64, or range
+        Rising ids.
+
+    Returns
+    -------
+    ndarray of shape (n,), int64
+        The same ids; read-only where they were an array.
+
+    Examples
+    --------
+    >>> as_array(range(3, 5))
+    array([3, 4])
+    """
+    if isinstance(ids, range):
+        # arange cannot stop at 2**63.
+        return np.arange(len(ids), dtype=np.int64) + (ids.start if len(ids) else 0)
+    view = ids.view(np.ndarray)
+    view.flags.writeable = False
+    return view
+
+
+def shortened(ids: NDArray[np.int64]) -> SortedIds:
+    """Keep consecutive ids as a range.
+
+    Parameters
+    ----------
+    ids : ndarray of shape (n,), int64
+        Rising ids.
+
+    Returns
+    -------
+    ndarray of shape (n,), int64, or range
+        The same ids.
+
+    Examples
+    --------
+    >>> shortened(np.array([3, 4])), shortened(np.array([3, 5]))
+    (range(3, 5), array([3, 5]))
+    """
+    if len(ids) == 0:
+        return range(0)
+    first, last = int(ids[0]), int(ids[-1])
+    return range(first, last + 1) if last - first == len(ids) - 1 else ids
+
+
+def check_rising(ids: SortedIds) -> None:
+    """Check ids that come from a file.
+
+    Parameters
+    ----------
+    ids : ndarray of shape (n,), int64, or range
+        Ids.
+
+    Raises
+    ------
+    ValueError
+        If they do not rise, or one is negative.
+
+    Examples
+    --------
+    >>> check_rising(np.array([3, 5]))
+    """
+    if isinstance(ids, np.ndarray) and ((ids[:1] < 0).any() or not (ids[1:] > ids[:-1]).all()):
+        raise ValueError("ids must be 0 or more, and rising")
+
+
+def take(ids: SortedIds, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Give the ids at some positions.
+
+    Parameters
+    ----------
+    ids : ndarray of shape (n,), int64, or range
+        Rising ids.
+    positions : ndarray of int64
+        Positions in them, of any shape.
+
+    Returns
+    -------
+    ndarray of int64
+        Their ids; `positions` itself where they are the same.
+
+    Examples
+    --------
+    >>> take(range(10, 13), np.array([2, 0]))
+    array([12, 10])
+    """
+    if isinstance(ids, range):
+        return positions if not len(ids) or ids.start == 0 else positions + ids.start
+    found: NDArray[np.int64] = ids[positions]
+    return found
+
+
+def are_known(wanted: NDArray[np.int64], known: SortedIds) -> NDArray[np.bool_]:
+    """Tell which ids are among others.
 
     Parameters
     ----------
     wanted : ndarray of shape (m,), int64
         Ids, in any order.
-    known : ndarray of shape (n,), int64
+    known : ndarray of shape (n,), int64, or range
         Ids, rising.
 
     Returns
@@ -68,44 +168,37 @@ def are_known(wanted: NDArray[np.int64], known: NDArray[np.int64]) -> NDArray[np
     """
     if len(known) == 0:
         return np.zeros(len(wanted), dtype=bool)
+    if isinstance(known, range):
+        inside: NDArray[np.bool_] = (wanted >= known.start) & (wanted <= known[-1])
+        return inside
     positions = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
     found: NDArray[np.bool_] = known[positions] == wanted
     return found
 
 
-def positions_of(
-    wanted: NDArray[np.int64], known: NDArray[np.int64], name: str
-) -> NDArray[np.intp]:
-    """Find ids in a sorted array.
+def positions_of(wanted: NDArray[np.int64], known: SortedIds) -> NDArray[np.int64]:
+    """Find ids among others.
 
     Parameters
     ----------
     wanted : ndarray of shape (m,), int64
-        Ids to find, in any order.
-    known : ndarray of shape (n,), int64
+        Ids to find, in any order; all must be known.
+    known : ndarray of shape (n,), int64, or range
         Ids, rising.
-    name : str
-        What the caller calls the wanted ids, for the error.
 
     Returns
     -------
-    ndarray of shape (m,), intp
+    ndarray of shape (m,), int64
         Position of each wanted id in `known`.
-
-    Raises
-    ------
-    KeyError
-        If any is not there; names some.
 
     Examples
     --------
-    >>> positions_of(np.array([7, 2]), np.array([2, 5, 7]), "ids")
+    >>> positions_of(np.array([7, 2]), np.array([2, 5, 7]))
     array([2, 0])
     """
-    is_known = are_known(wanted, known)
-    if not is_known.all():
-        raise KeyError(f"{name} holds ids that are not in the index: {some(wanted[~is_known])}")
-    return np.searchsorted(known, wanted)
+    if isinstance(known, range):
+        return wanted - known.start if len(known) else wanted
+    return np.searchsorted(known, wanted).astype(np.int64, copy=False)
 
 
 def some(ids: NDArray[np.int64]) -> str:

@@ -1,72 +1,228 @@
-"""The rows of an index: codes under ids, always in the order of the ids."""
+"""What an index holds: codes under ids, as it was at one moment."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hashlearn.index.ids import MAX_ID, are_known, as_ids, positions_of, some
+from hashlearn.index.bitmaps import Bitmap, as_bitmap, as_marks, count_marks, is_marked, unmark
+from hashlearn.index.ids import (
+    MAX_ID,
+    SortedIds,
+    are_known,
+    as_array,
+    as_ids,
+    check_rising,
+    positions_of,
+    shortened,
+    some,
+)
+from hashlearn.index.tables import SubstringTables
+
+_SMALL = 1 << 16
+"""Up to so many items, copying them costs less than keeping track of changes."""
+
+_TAIL_PART = 8
+"""The tail is merged when it exceeds this part of the base; scanning it costs less until then."""
+
+_GAP_PART = 4
+"""Removed items are squeezed out when they exceed this part of a segment."""
+
+_SPARSE_PART = 8
+"""A mask that allows less than this part is followed by copying the codes that it allows."""
 
 
-class Items:
-    """Keep codes sorted by id, so that the order of positions is the order of ties.
+@dataclass(frozen=True, eq=False)
+class Segment:
+    """Codes under rising ids, of which some may have been removed.
 
     Parameters
     ----------
-    ids : ndarray of shape (n,), int64
-        Ids, rising; kept, not copied.
+    ids : ndarray of shape (n,), int64, or range
+        Ids, rising.
     codes : ndarray of shape (n, n_bytes), uint8
-        Their codes; kept, not copied.
-    next_id : int
-        Id of the next item that comes without one, above all of `ids`.
+        Their codes.
+    present : ndarray of shape (ceil(n / 64),), uint64, default=None
+        Bitmap of those that are there; None: all.
+    tables : SubstringTables, default=None
+        Tables over all codes, removed ones among them.
+    id_buffer : ndarray of shape (m,), int64, default=None
+        Array with room to grow of which `ids` is the beginning.
+    code_buffer : ndarray of shape (m, n_bytes), uint8, default=None
+        The same for `codes`; None if nothing can be appended to them.
+    """
+
+    ids: SortedIds
+    codes: NDArray[np.uint8]
+    present: Bitmap | None = None
+    tables: SubstringTables | None = None
+    id_buffer: NDArray[np.int64] | None = None
+    code_buffer: NDArray[np.uint8] | None = None
+
+    @cached_property
+    def n_present(self) -> int:
+        """Number of items that are there."""
+        return len(self.codes) if self.present is None else count_marks(self.present)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that it takes, room to grow not counted."""
+        ids = 0 if isinstance(self.ids, range) else self.ids.nbytes
+        present = 0 if self.present is None else self.present.nbytes
+        return ids + self.codes.nbytes + present + (self.tables.nbytes if self.tables else 0)
+
+    @property
+    def present_ids(self) -> NDArray[np.int64]:
+        """Ids of those that are there: shape (n_present,), int64."""
+        ids = as_array(self.ids)
+        return ids if self.present is None else ids[as_marks(self.present, len(ids))]
+
+    def are_present(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Tell which ids are there."""
+        found = are_known(ids, self.ids)
+        if self.present is not None:
+            found[found] = is_marked(self.present, positions_of(ids[found], self.ids))
+        return found
+
+    def squeezed(self) -> "Segment":
+        """Give the segment without removed items and without tables."""
+        if self.present is None:
+            return replace(self, tables=None)
+        codes = self.codes[as_marks(self.present, len(self.codes))]
+        return Segment(shortened(self.present_ids), codes)
+
+    def appended(self, ids: SortedIds, codes: NDArray[np.uint8]) -> "Segment":
+        """Give the segment with items behind, whose ids are above all of its own."""
+        size, all_ids = len(self.codes) + len(codes), _joined(self.ids, ids)
+        id_buffer = None
+        if not isinstance(all_ids, range):
+            id_buffer = _with_room(as_array(self.ids), self.id_buffer, size)
+            id_buffer[len(self.codes) : size] = as_array(ids)
+            all_ids = id_buffer[:size]
+        code_buffer = _with_room(self.codes, self.code_buffer, size)
+        code_buffer[len(self.codes) : size] = codes
+        return Segment(all_ids, code_buffer[:size], id_buffer=id_buffer, code_buffer=code_buffer)
+
+    def inserted(self, ids: SortedIds, codes: NDArray[np.uint8]) -> "Segment":
+        """Give the segment with items in between."""
+        places = np.searchsorted(as_array(self.ids), as_array(ids))
+        all_ids = np.insert(as_array(self.ids), places, as_array(ids))
+        return Segment(shortened(all_ids), np.insert(self.codes, places, codes, axis=0))
+
+    def without(self, ids: NDArray[np.int64]) -> "Segment":
+        """Give the segment without items, which must be there."""
+        if len(ids) == 0:
+            return self
+        present = (
+            as_bitmap(np.ones(len(self.codes), bool)) if self.present is None else self.present
+        )
+        rest = replace(self, present=unmark(present, positions_of(ids, self.ids)), code_buffer=None)
+        n_gaps = len(rest.codes) - rest.n_present
+        if len(rest.codes) <= _SMALL or n_gaps > len(rest.codes) // _GAP_PART:
+            tables, rest = rest.tables, rest.squeezed()
+            rest = rest if tables is None else rest.with_tables(tables.rebuilt)
+        return rest
+
+    def with_tables(
+        self, build: Callable[[NDArray[np.uint8]], SubstringTables | None]
+    ) -> "Segment":
+        """Give the segment with tables over all of its items."""
+        clean = self.squeezed()
+        return replace(clean, tables=build(clean.codes), code_buffer=None)
+
+    def restricted(self, marks: NDArray[np.bool_]) -> "Segment":
+        """Give the segment with only the marked of its items."""
+        n = int(np.count_nonzero(marks))
+        if n < len(self.codes) // _SPARSE_PART:
+            # Whatever was removed is in no mask.
+            return Segment(as_array(self.ids)[marks], self.codes[marks])
+        return replace(self, present=as_bitmap(marks), code_buffer=None)
+
+
+@dataclass(frozen=True, eq=False)
+class Items:
+    """Codes under ids at one moment; adding and removing give new items.
+
+    Parameters
+    ----------
+    n_bytes : int
+        Bytes of a code.
+    segments : tuple of Segment, default=()
+        At most two, none empty: the base and a small tail of what was added later.
+    next_id : int, default=0
+        Id of the next item that comes without one, above all ids that ever were there.
 
     Notes
     -----
-    The arrays are buffers with room to grow behind the items. A row that was filled is never
-    written again: whatever is not an append makes new buffers. So arrays that are mapped from a
-    file may be read-only, and views handed out earlier stay as they were.
+    A row that was filled is never written again: what is appended goes behind the rows that older
+    items see, everything else makes new arrays. So a search may go on with what it started with
+    while others add and remove, arrays may be mapped from a file, and views that were handed out
+    stay as they were. Only the latest items may be added to: older ones share their room to grow.
 
     Examples
     --------
-    >>> items = Items(np.array([2, 5]), np.array([[20], [50]], dtype=np.uint8), next_id=6)
-    >>> items.add(np.array([4]), np.array([[40]], dtype=np.uint8))
+    >>> items = Items(n_bytes=1).added(np.array([2, 5]), np.array([[20], [50]], dtype=np.uint8))
+    >>> items = items.added(np.array([4]), np.array([[40]], dtype=np.uint8))
     >>> items.ids, items.next_id
     (array([2, 4, 5]), 6)
     """
 
-    def __init__(self, ids: NDArray[np.int64], codes: NDArray[np.uint8], next_id: int) -> None:
-        self._size = len(ids)
-        self._id_buffer = ids
-        self._code_buffer = codes
-        self.next_id = next_id
+    n_bytes: int
+    segments: tuple[Segment, ...] = ()
+    next_id: int = 0
 
     def __len__(self) -> int:
-        return self._size
+        return sum(segment.n_present for segment in self.segments)
+
+    @property
+    def whole(self) -> Segment:
+        """All items in one segment without gaps; what is one already keeps its tables."""
+        if len(self.segments) == 1 and self.segments[0].present is None:
+            return self.segments[0]
+        whole = Segment(range(0), np.empty((0, self.n_bytes), dtype=np.uint8))
+        for segment in self.segments:
+            whole = _merged(whole, segment.squeezed())
+        return whole
 
     @property
     def ids(self) -> NDArray[np.int64]:
         """Ids, rising: shape (n,), int64, read-only."""
-        view = self._id_buffer[: self._size]
-        view.flags.writeable = False
-        return view
+        parts = [segment.present_ids for segment in self.segments]
+        ids = (
+            parts[0]
+            if len(parts) == 1
+            else np.sort(np.concatenate([np.empty(0, np.int64), *parts]))
+        )
+        ids.flags.writeable = False
+        return ids
 
     @property
     def codes(self) -> NDArray[np.uint8]:
         """Codes in the order of `ids`: shape (n, n_bytes), uint8, read-only."""
-        view = self._code_buffer[: self._size]
-        view.flags.writeable = False
-        return view
+        codes = self.whole.codes.view(np.ndarray)
+        codes.flags.writeable = False
+        return codes
 
-    def take_next_ids(self, n: int) -> NDArray[np.int64]:
+    @property
+    def tables(self) -> SubstringTables | None:
+        """Tables of the base, if it has any."""
+        return self.segments[0].tables if self.segments else None
+
+    def take_next_ids(self, n: int) -> range:
         """Give the ids of items that come without any.
 
         Parameters
         ----------
         n : int
-            Number of items.
+            Number of ids.
 
         Returns
         -------
-        ndarray of shape (n,), int64
-            The integers from `next_id` on.
+        range
+            The `n` integers from `next_id` on.
 
         Raises
         ------
@@ -78,8 +234,25 @@ class Items:
                 f"there are not {n} integers left above the largest id, {self.next_id - 1}: "
                 "give ids"
             )
-        first = self.next_id if n else 0  # with no ids left it is 2**63, which int64 cannot hold
-        return np.arange(n, dtype=np.int64) + first
+        return range(self.next_id, self.next_id + n)
+
+    def are_known(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Tell which ids are there.
+
+        Parameters
+        ----------
+        ids : ndarray of shape (m,), int64
+            Ids, in any order.
+
+        Returns
+        -------
+        ndarray of shape (m,), bool
+            Whether each is there.
+        """
+        known = np.zeros(len(ids), dtype=bool)
+        for segment in self.segments:
+            known |= segment.are_present(ids)
+        return known
 
     def check_new(self, ids: NDArray[np.int64]) -> None:
         """Check that ids can be added.
@@ -98,48 +271,129 @@ class Items:
             raise ValueError(f"ids must be 0 or more, got {some(negative)}")
         if (repeated := ids[1:][ids[1:] == ids[:-1]]).size:
             raise ValueError(f"ids must be distinct, given more than once: {some(repeated)}")
-        if (present := ids[are_known(ids, self.ids)]).size:
+        if (present := ids[self.are_known(ids)]).size:
             raise ValueError(f"ids are already in the index: {some(present)}")
 
-    def add(self, ids: NDArray[np.int64], codes: NDArray[np.uint8]) -> None:
-        """Add items that :meth:`check_new` has let through.
+    def check_known(self, ids: NDArray[np.int64], name: str) -> None:
+        """Check that ids are there.
 
         Parameters
         ----------
         ids : ndarray of shape (m,), int64
-            Ids, rising.
-        codes : ndarray of shape (m, n_bytes), uint8
-            Their codes; copied.
-        """
-        if len(ids) == 0:
-            return
-        if self._size == 0 or ids[0] > self._id_buffer[self._size - 1]:
-            self._append(ids, codes)
-        else:
-            places = np.searchsorted(self.ids, ids)
-            all_codes = np.insert(self.codes, places, codes, axis=0)
-            self._replace(np.insert(self.ids, places, ids), all_codes)
-        self.next_id = max(self.next_id, int(ids[-1]) + 1)
-
-    def remove(self, ids: ArrayLike) -> None:
-        """Remove items.
-
-        Parameters
-        ----------
-        ids : array-like of shape (m,), int
-            Their ids, in any order; one that is repeated counts once.
+            Ids, in any order.
+        name : str
+            What the caller calls them, for the error.
 
         Raises
         ------
         KeyError
-            If any is not present; nothing is removed then.
+            If any is not there; names some.
         """
-        gone = positions_of(as_ids(ids, "ids"), self.ids, "ids")
-        if len(gone):
-            self._replace(np.delete(self.ids, gone), np.delete(self.codes, gone, axis=0))
+        known = self.are_known(ids)
+        if not known.all():
+            raise KeyError(f"{name} holds ids that are not in the index: {some(ids[~known])}")
 
-    def allowed(self, mask: ArrayLike | None) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-        """Select the items that a search may return.
+    def codes_of(self, ids: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Give the codes of some items.
+
+        Parameters
+        ----------
+        ids : ndarray of shape (m,), int64
+            Ids that are there, in any order.
+
+        Returns
+        -------
+        ndarray of shape (m, n_bytes), uint8
+            Their codes.
+        """
+        codes = np.empty((len(ids), self.n_bytes), dtype=np.uint8)
+        for segment in self.segments:
+            found = segment.are_present(ids)
+            codes[found] = segment.codes[positions_of(ids[found], segment.ids)]
+        return codes
+
+    def added(self, ids: SortedIds, codes: NDArray[np.uint8]) -> "Items":
+        """Give the items with more of them.
+
+        Parameters
+        ----------
+        ids : ndarray of shape (m,), int64, or range
+            Ids, rising, that :meth:`check_new` has let through.
+        codes : ndarray of shape (m, n_bytes), uint8
+            Their codes; copied.
+
+        Returns
+        -------
+        Items
+            With them.
+        """
+        if len(ids) == 0:
+            return self
+        next_id = max(self.next_id, int(ids[-1]) + 1)
+        nothing = Segment(range(0), np.empty((0, self.n_bytes), dtype=np.uint8))
+        *kept, last = self.segments or (nothing,)
+        is_open = last.tables is None and last.present is None
+        if (
+            is_open
+            and _is_above(ids, last.ids)
+            and (last.code_buffer is not None or not len(last.codes))
+        ):
+            segments = [*kept, last.appended(ids, codes)]
+        elif kept or (last.tables is None and len(last.codes) <= _SMALL):
+            segments = [*kept, _merged(last.squeezed(), Segment(ids, codes))]
+        else:
+            segments = [last, nothing.appended(ids, codes)]
+        items = Items(self.n_bytes, tuple(segments), next_id)
+        return items._tail_merged()
+
+    def _tail_merged(self) -> "Items":
+        """Give the items with a tail that has become large merged into the base."""
+        if len(self.segments) < 2:
+            return self
+        base, tail = self.segments
+        if len(tail.codes) <= max(_SMALL, len(base.codes) // _TAIL_PART):
+            return self
+        whole = _merged(base.squeezed(), tail.squeezed())
+        if base.tables is not None:
+            whole = whole.with_tables(base.tables.rebuilt)
+        return replace(self, segments=(whole,))
+
+    def removed(self, ids: NDArray[np.int64]) -> "Items":
+        """Give the items without some of them.
+
+        Parameters
+        ----------
+        ids : ndarray of shape (m,), int64
+            Ids that are there, in any order.
+
+        Returns
+        -------
+        Items
+            Without them.
+        """
+        ids = np.unique(ids)
+        segments = [s.without(ids[s.are_present(ids)]) for s in self.segments]
+        return replace(self, segments=tuple(s for s in segments if s.n_present))
+
+    def with_tables(self, build: Callable[[NDArray[np.uint8]], SubstringTables | None]) -> "Items":
+        """Give the items in one segment with tables.
+
+        Parameters
+        ----------
+        build : callable
+            Makes tables of codes; None stands for no tables.
+
+        Returns
+        -------
+        Items
+            The same items.
+        """
+        if not self.segments:
+            return self
+        return replace(self, segments=(self.whole.with_tables(build),))
+
+    def restricted(self, mask: ArrayLike | None) -> tuple[Segment, ...]:
+        """Give segments with only the items that a search may return.
 
         Parameters
         ----------
@@ -148,10 +402,8 @@ class Items:
 
         Returns
         -------
-        ids : ndarray of shape (n_allowed,), int64
-            Ids, rising.
-        codes : ndarray of shape (n_allowed, n_bytes), uint8
-            Their codes.
+        tuple of Segment
+            The segments, none empty.
 
         Raises
         ------
@@ -163,47 +415,89 @@ class Items:
             If an id is not present.
         """
         if mask is None:
-            return self.ids, self.codes
-        array = np.asarray(mask)
-        if array.dtype == bool:
-            if array.shape != (self._size,):
-                raise ValueError(
-                    f"a boolean mask must have one value for each of the {self._size} items, "
-                    f"got the shape {array.shape}"
-                )
-            return self.ids[array], self.codes[array]
-        wanted = np.unique(as_ids(mask, "mask"))
-        positions = positions_of(wanted, self.ids, "mask")
-        return wanted, self.codes[positions]
-
-    def _append(self, ids: NDArray[np.int64], codes: NDArray[np.uint8]) -> None:
-        size = self._size + len(ids)
-        if size > len(self._id_buffer):
-            # Growing by half makes the copies of many small additions cost O(1) an item.
-            capacity = max(size, self._size + self._size // 2)
-            id_buffer = np.empty(capacity, dtype=np.int64)
-            code_buffer = np.empty((capacity, codes.shape[1]), dtype=np.uint8)
-            id_buffer[: self._size], code_buffer[: self._size] = self.ids, self.codes
-            self._id_buffer, self._code_buffer = id_buffer, code_buffer
-        self._id_buffer[self._size : size] = ids
-        self._code_buffer[self._size : size] = codes
-        self._size = size
-
-    def _replace(self, ids: NDArray[np.int64], codes: NDArray[np.uint8]) -> None:
-        self._id_buffer, self._code_buffer, self._size = ids, codes, len(ids)
+            return self.segments
+        marks = np.asarray(mask)
+        if marks.dtype != bool:
+            wanted = np.unique(as_ids(mask, "mask"))
+            self.check_known(wanted, "mask")
+        elif marks.shape != (len(self),):
+            raise ValueError(
+                f"a boolean mask must have one value for each of the {len(self)} items, "
+                f"got the shape {marks.shape}"
+            )
+        elif len(self.segments) == 1 and self.segments[0].present is None:
+            return _not_empty(self.segments[0].restricted(marks))
+        else:
+            wanted = self.ids[marks]
+        restricted = []
+        for segment in self.segments:
+            marks = np.zeros(len(segment.codes), dtype=bool)
+            here = wanted[segment.are_present(wanted)]
+            marks[positions_of(here, segment.ids)] = True
+            restricted.append(segment.restricted(marks))
+        return _not_empty(*restricted)
 
 
-def saved_items(ids: NDArray[np.int64], codes: NDArray[np.uint8], next_id: object) -> Items:
+def _not_empty(*segments: Segment) -> tuple[Segment, ...]:
+    return tuple(segment for segment in segments if segment.n_present)
+
+
+def _is_above(ids: SortedIds, others: SortedIds) -> bool:
+    return len(others) == 0 or int(ids[0]) > int(others[-1])
+
+
+def _joined(ids: SortedIds, others: SortedIds) -> SortedIds:
+    """Join ids with others above them: only ranges stay one, others are left to the caller."""
+    if len(ids) == 0:
+        return others
+    if isinstance(ids, range) and isinstance(others, range) and ids.stop == others.start:
+        return range(ids.start, others.stop)
+    return as_array(ids)
+
+
+def _merged(segment: Segment, other: Segment) -> Segment:
+    """Merge two segments without gaps."""
+    if _is_above(other.ids, segment.ids):
+        return segment.appended(other.ids, other.codes)
+    return segment.inserted(other.ids, other.codes)
+
+
+def _with_room(rows: NDArray[Any], buffer: NDArray[Any] | None, size: int) -> NDArray[Any]:
+    """Give an array with room for `size` rows that begins with some rows."""
+    if buffer is not None and size <= len(buffer):
+        return buffer
+    # Growing by half makes the copies of many small additions cost O(1) an item.
+    capacity = size if len(rows) == 0 else max(size, len(rows) + len(rows) // 2)
+    grown = np.empty((capacity, *rows.shape[1:]), dtype=rows.dtype)
+    grown[: len(rows)] = rows
+    return grown
+
+
+def saved_items(
+    ids: NDArray[np.int64] | None,
+    codes: NDArray[np.uint8],
+    next_id: object,
+    first_id: object,
+    tables: SubstringTables | None,
+    *,
+    check_ids: bool,
+) -> Items:
     """Check what a file holds as carefully as what a caller gives.
 
     Parameters
     ----------
-    ids : ndarray of shape (n,), int64
-        Ids, which must rise.
+    ids : ndarray of shape (n,), int64, or None
+        Ids, which must rise. None: the integers from `first_id` on.
     codes : ndarray of shape (n, n_bytes), uint8
         Their codes.
     next_id : int
         Id of the next item that comes without one.
+    first_id : int
+        The first id, if there are no `ids`.
+    tables : SubstringTables or None
+        Tables over the codes.
+    check_ids : bool
+        Whether to check every id, which reads them all.
 
     Returns
     -------
@@ -215,11 +509,21 @@ def saved_items(ids: NDArray[np.int64], codes: NDArray[np.uint8], next_id: objec
     ValueError
         If they do not belong together.
     """
-    if ids.dtype != np.int64 or ids.shape != (len(codes),):
-        raise ValueError(f"ids must be int64, one a code, got {ids.dtype} {ids.shape}")
-    if (ids[:1] < 0).any() or not (ids[1:] > ids[:-1]).all():
-        raise ValueError("ids must be 0 or more, and rising")
-    smallest = int(ids[-1]) + 1 if len(ids) else 0
+    known: SortedIds
+    if ids is None:
+        if not isinstance(first_id, int) or not 0 <= first_id <= MAX_ID + 1 - len(codes):
+            raise ValueError(
+                f"first_id must be from 0 to {MAX_ID + 1 - len(codes)}, got {first_id!r}"
+            )
+        known = range(first_id, first_id + len(codes))
+    else:
+        if ids.dtype != np.int64 or ids.shape != (len(codes),):
+            raise ValueError(f"ids must be int64, one a code, got {ids.dtype} {ids.shape}")
+        if check_ids:
+            check_rising(ids)
+        known = ids
+    smallest = int(known[-1]) + 1 if len(known) else 0
     if not isinstance(next_id, int) or not smallest <= next_id <= MAX_ID + 1:
         raise ValueError(f"next_id must be from {smallest} to 2**63, got {next_id!r}")
-    return Items(ids.view(np.ndarray), codes, next_id)
+    segments = (Segment(known, codes, tables=tables),) if len(codes) else ()
+    return Items(codes.shape[1], segments, next_id)

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hashlearn.codes import pack_bits
-from hashlearn.index.ids import positions_of
+from hashlearn.index.items import Items
 from hashlearn.results import NO_ID, Neighbors
 
 
@@ -83,8 +83,7 @@ def weighted_distances(
 def order_by_weight(
     values: NDArray[np.float64],
     neighbors: Neighbors,
-    ids: NDArray[np.int64],
-    codes: NDArray[np.uint8],
+    items: Items,
 ) -> Neighbors:
     """Order found items by their weighted distance to the queries.
 
@@ -94,10 +93,8 @@ def order_by_weight(
         Values of the queries.
     neighbors : Neighbors
         What was found for them.
-    ids : ndarray of shape (n,), int64
-        Ids of all items, rising.
-    codes : ndarray of shape (n, ceil(n_bits / 8)), uint8
-        Their packed codes.
+    items : Items
+        The items.
 
     Returns
     -------
@@ -107,15 +104,15 @@ def order_by_weight(
     Raises
     ------
     KeyError
-        If `neighbors` holds an id that is not among `ids`.
+        If `neighbors` holds an id that is not among the items.
     """
     ordered, distances = neighbors.ids.copy(), neighbors.distances.copy()
     for row, row_values in enumerate(values):
         row_ids = ordered[row]
         weighted = np.full(len(row_ids), np.inf)  # places without an item come last
         present = row_ids != NO_ID
-        positions = positions_of(row_ids[present], ids, "neighbors")
-        weighted[present] = weighted_distances(row_values, codes[positions])
+        items.check_known(row_ids[present], "neighbors")
+        weighted[present] = weighted_distances(row_values, items.codes_of(row_ids[present]))
         order = np.lexsort((row_ids, weighted))
         ordered[row], distances[row] = row_ids[order], distances[row, order]
     return Neighbors(ordered, distances)

@@ -5,7 +5,7 @@ that this processor runs. Without it the fastest is taken. All give the same res
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,13 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashlearn.codes import hamming_distances
-from hashlearn.results import NO_ID, Neighbors, Pairs, RadiusNeighbors
+from hashlearn.index.bitmaps import Bitmap, as_marks, count_marks
+from hashlearn.index.ids import SortedIds, as_array, take
+from hashlearn.results import NO_ID, Neighbors, RadiusNeighbors
 
-_native: Any
+native: Any
+"""The compiled engine, or None."""
 try:
-    from hashlearn import _native
+    from hashlearn import _native as native
 except ImportError:  # built without a compiler: NumPy does the work
-    _native = None
+    native = None
 
 _BLOCK_BYTES = 1 << 22
 """Distances that one thread holds at a time; small enough to stay in a processor's cache."""
@@ -27,24 +30,18 @@ _BLOCK_BYTES = 1 << 22
 _MIN_WORK = 1 << 20
 """Distances below which starting threads costs more than they save."""
 
-_PAIR_ROWS = 1024
-"""Codes whose pairs are found at a time."""
-
-_COPY_QUERIES = 16
-"""Scanning all codes for so many queries costs as much as finding the few that are allowed."""
-
 Distances = NDArray[np.uint16]
 
 
 def scan_nearest(
     queries: NDArray[np.uint8],
     codes: NDArray[np.uint8],
-    ids: NDArray[np.int64],
+    ids: SortedIds,
     k: int,
     n_bits: int,
     threads: int,
     *,
-    allowed: NDArray[np.bool_] | None = None,
+    allowed: Bitmap | None = None,
 ) -> Neighbors:
     """Find the `k` nearest codes of each query.
 
@@ -54,7 +51,7 @@ def scan_nearest(
         Packed codes, C-contiguous.
     codes : ndarray of shape (n, n_bytes), uint8
         Packed codes, C-contiguous.
-    ids : ndarray of shape (n,), int64
+    ids : ndarray of shape (n,), int64, or range
         Id of each code, rising: the order of positions is then the order of ties.
     k : int
         Number of places for each query.
@@ -62,8 +59,8 @@ def scan_nearest(
         Length of a code.
     threads : int
         Number of threads, at least 1.
-    allowed : ndarray of shape (n,), bool, optional
-        Which codes may be found; all if not given.
+    allowed : ndarray of shape (ceil(n / 64),), uint64, default=None
+        Bitmap of the codes that may be found; None allows all.
 
     Returns
     -------
@@ -77,12 +74,13 @@ def scan_nearest(
     array([[4, 6]])
     """
     kernel = choose_kernel()
-    codes, ids, bitmap, n_allowed = _restrict(len(queries), codes, ids, allowed, kernel)
-    n_found = min(k, n_allowed)
+    if allowed is not None and kernel == "numpy":
+        codes, ids, allowed = _only(allowed, codes, ids)
+    n_found = min(k, len(codes) if allowed is None else count_marks(allowed))
     positions = np.empty((len(queries), n_found), dtype=np.int64)
     bits = np.empty((len(queries), n_found), dtype=np.int32)
     if kernel != "numpy":
-        _native.scan_nearest(queries, codes, positions, bits, threads, kernel, bitmap)
+        native.scan_nearest(queries, codes, positions, bits, threads, kernel, allowed)
     else:
 
         def keep(start: int, block: Distances) -> None:
@@ -91,7 +89,7 @@ def scan_nearest(
                 positions[row], bits[row] = order, distances[order]
 
         _for_each_block(queries, codes, keep, threads)
-    found = _to_ids(positions, ids)
+    found = take(ids, positions)
     if n_found < k:  # the other places stay empty
         missing = ((0, 0), (0, k - n_found))
         found = np.pad(found, missing, constant_values=NO_ID)
@@ -102,11 +100,11 @@ def scan_nearest(
 def scan_radius(
     queries: NDArray[np.uint8],
     codes: NDArray[np.uint8],
-    ids: NDArray[np.int64],
+    ids: SortedIds,
     radius: int,
     threads: int,
     *,
-    allowed: NDArray[np.bool_] | None = None,
+    allowed: Bitmap | None = None,
 ) -> RadiusNeighbors:
     """Find every code within a distance of each query.
 
@@ -116,14 +114,14 @@ def scan_radius(
         Packed codes, C-contiguous.
     codes : ndarray of shape (n, n_bytes), uint8
         Packed codes, C-contiguous.
-    ids : ndarray of shape (n,), int64
+    ids : ndarray of shape (n,), int64, or range
         Id of each code, rising.
     radius : int
         Largest distance, itself included.
     threads : int
         Number of threads, at least 1.
-    allowed : ndarray of shape (n,), bool, optional
-        Which codes may be found; all if not given.
+    allowed : ndarray of shape (ceil(n / 64),), uint64, default=None
+        Bitmap of the codes that may be found; None allows all.
 
     Returns
     -------
@@ -137,19 +135,20 @@ def scan_radius(
     array([4, 6, 5])
     """
     kernel = choose_kernel()
-    codes, ids, bitmap, _ = _restrict(len(queries), codes, ids, allowed, kernel)
+    if allowed is not None and kernel == "numpy":
+        codes, ids, allowed = _only(allowed, codes, ids)
     if kernel != "numpy":
-        positions, distances, offsets = _native.scan_radius(
-            queries, codes, radius, threads, kernel, bitmap
+        positions, distances, offsets = native.scan_radius(
+            queries, codes, radius, threads, kernel, allowed
         )
-        return RadiusNeighbors(_to_ids(positions, ids), distances, offsets)
+        return RadiusNeighbors(take(ids, positions), distances, offsets)
     nothing = (np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int32))
     parts: list[tuple[NDArray[Any], NDArray[Any]]] = [nothing] * len(queries)
 
     def keep(start: int, block: Distances) -> None:
         for row, distances in enumerate(block, start):
             order = _sorted_positions(distances, np.flatnonzero(distances <= radius))
-            parts[row] = (ids[order], distances[order].astype(np.int32))
+            parts[row] = (take(ids, order), distances[order].astype(np.int32))
 
     _for_each_block(queries, codes, keep, threads)
     sizes = np.array([0, *(len(part[0]) for part in parts)], dtype=np.int64)
@@ -158,43 +157,6 @@ def scan_radius(
         np.concatenate([nothing[1], *(part[1] for part in parts)]),
         np.cumsum(sizes),
     )
-
-
-def scan_pairs(
-    codes: NDArray[np.uint8], ids: NDArray[np.int64], radius: int, threads: int
-) -> Iterator[Pairs]:
-    """Find all pairs of codes that are within a distance of each other.
-
-    Parameters
-    ----------
-    codes : ndarray of shape (n, n_bytes), uint8
-        Packed codes, C-contiguous.
-    ids : ndarray of shape (n,), int64
-        Id of each code, rising.
-    radius : int
-        Largest distance, itself included.
-    threads : int
-        Number of threads, at least 1.
-
-    Yields
-    ------
-    Pairs
-        Pairs of some codes with all after them, in the order (first id, distance, second id).
-
-    Examples
-    --------
-    >>> codes = np.array([[0], [7], [1]], dtype=np.uint8)
-    >>> [near.distances.tolist() for near in scan_pairs(codes, np.arange(3), 2, 1)]
-    [[1, 2]]
-    """
-    for start in range(0, len(codes), _PAIR_ROWS):
-        block = codes[start : start + _PAIR_ROWS]
-        near = scan_radius(block, codes[start:], np.arange(len(codes) - start), radius, threads)
-        first = np.repeat(np.arange(len(block)), np.diff(near.offsets))
-        later = near.ids > first  # each pair once, and none of a code with itself
-        if later.any():
-            first, second = first[later] + start, near.ids[later] + start
-            yield Pairs(ids[first], ids[second], near.distances[later])
 
 
 def available_threads() -> int:
@@ -228,7 +190,7 @@ def choose_kernel() -> str:
     >>> choose_kernel() in ("avx512", "avx2", "popcnt", "portable", "numpy")
     True
     """
-    kernels = [*(_native.kernels() if _native is not None else ()), "numpy"]
+    kernels = [*(native.kernels() if native is not None else ()), "numpy"]
     wanted = os.environ.get("HASHLEARN_KERNEL") or kernels[0]
     if wanted not in kernels:
         raise ValueError(
@@ -237,36 +199,12 @@ def choose_kernel() -> str:
     return wanted
 
 
-def _restrict(
-    n_queries: int,
-    codes: NDArray[np.uint8],
-    ids: NDArray[np.int64],
-    allowed: NDArray[np.bool_] | None,
-    kernel: str,
-) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.uint64] | None, int]:
-    """Give the codes to scan, their ids, a bitmap of those that may be found, and their number.
-
-    Compiled kernels pass over what the bitmap forbids. Copying what is allowed pays only if it is
-    little and the queries are many.
-    """
-    if allowed is None:
-        return codes, ids, None, len(ids)
-    n_allowed = int(np.count_nonzero(allowed))
-    # Choosing looks at every code; each that is copied costs as much as looking at some 40.
-    copying = _COPY_QUERIES * (len(ids) + 40 * n_allowed)
-    if kernel == "numpy" or n_queries * len(ids) > copying:
-        return codes[allowed], ids[allowed], None, n_allowed
-    words = np.zeros(-(-len(ids) // 64), dtype="<u8")
-    packed = np.packbits(allowed, bitorder="little")
-    words.view(np.uint8)[: len(packed)] = packed
-    return codes, ids, words.astype(np.uint64, copy=False), n_allowed
-
-
-def _to_ids(positions: NDArray[np.int64], ids: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Turn positions into ids; nothing is to be done where they are the same."""
-    if len(ids) and ids[0] == 0 and ids[-1] == len(ids) - 1:  # ids rise, so they are 0, 1, 2, ...
-        return positions
-    return ids[positions]
+def _only(
+    allowed: Bitmap, codes: NDArray[np.uint8], ids: SortedIds
+) -> tuple[NDArray[np.uint8], SortedIds, None]:
+    """Copy what is allowed."""
+    marks = as_marks(allowed, len(codes))
+    return codes[marks], as_array(ids)[marks], None
 
 
 def _nearest_positions(distances: Distances, k: int) -> NDArray[np.intp]:
