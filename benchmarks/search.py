@@ -1,36 +1,59 @@
-"""Compare exact Hamming search: this library's kernels, faiss and NumPy, side by side in one run.
+"""Compare exact Hamming search with its peers, side by side in one run.
 
-    pip install faiss-cpu
+    pip install faiss-cpu usearch
     python benchmarks/search.py --n 1000000 --bits 64,128,256 -o benchmarks/results/search.jsonl
+    python benchmarks/search.py --bits 64 --peers all --radius 3,7,11 -o ...
 
 Every route answers the same queries in turn, round after round, so that what disturbs the machine
-disturbs all; medians over the rounds are compared. A route answers a few queries before it is
-timed, so that neither what the one before left in the caches nor its threads that still spin
-decide. Before anything is timed, ids and distances are
-checked to be those of faiss. Every faiss setting counts: ratios are to the faster of heap and
-counting. A "batch" is many queries in one call, "single" one query a call.
+disturbs all; medians are compared. A route answers for some milliseconds before it is timed, so
+that neither what the one before left in the caches nor its threads that still spin decide. Before
+anything is timed, ids and distances of every exact route are checked to be those of faiss.
+
+A "batch" is many queries in one call; its median is over the rounds. "Single" is one query a call,
+one different query after the other; its median is over all of them. A slow route answers as many as
+fit into the seconds that it is given. Ratios are to the fastest exact setting of faiss. Recall
+counts an item that is found if its distance is at most that of the true k-th.
+
+Two rows say what the machine allowed: "plain read" goes once through all codes and does nothing
+with them, the limit of a single query; "two plain threads" says how many times faster two threads
+did twice one thread's work, each with codes of its own in its own cache: 2.0 if nobody disturbed.
 """
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 from time import perf_counter
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
+import peers as routes_of
 import typer
 from numpy.typing import NDArray
+from peers import Codes, Route, took
 from rich.console import Console
 from rich.table import Table
 
 from hashlearn.benchmark import provenance
 from hashlearn.cli.options import integers_in, names_in
-from hashlearn.codes import pack_bits
-from hashlearn.index import HammingIndex, scan
+from hashlearn.codes import hamming_distances, pack_bits
+from hashlearn.index import HammingIndex
+from hashlearn.index.scan import available_threads
+from hashlearn.storage import replacing
 
-Codes = NDArray[np.uint8]
+HELD_OUT = 1000
+"""Codes of every data set that are queries; fixed, so that the database does not hang on them."""
+
+CHECKED = 20
+"""Queries whose results are compared one by one before anything is timed."""
+
+CHUNK = 1 << 18
+"""Codes that are generated at a time, each chunk from its own seed."""
+
+Ask = Callable[[Route, Codes], tuple]
 
 
 def random_codes(n: int, n_bits: int, rng: np.random.Generator) -> Codes:
@@ -40,119 +63,251 @@ def random_codes(n: int, n_bits: int, rng: np.random.Generator) -> Codes:
 
 def clustered_codes(n: int, n_bits: int, rng: np.random.Generator) -> Codes:
     """Hash a mixture of 2,000 Gaussians of Zipf's sizes in 32 dimensions: codes as learned ones."""
+    same = np.random.default_rng(0)  # the same mixture and the same planes for every chunk
     weights = 1 / np.arange(1, 2001)
-    centres = rng.normal(size=(2000, 32)).astype(np.float32)
-    planes, offsets = rng.normal(size=(32, n_bits)).astype(np.float32), rng.normal(size=n_bits)
-    parts = []
-    for start in range(0, n, 100_000):
-        size = min(100_000, n - start)
-        x = centres[rng.choice(2000, size, p=weights / weights.sum())]
-        x = x + 0.5 * rng.normal(size=x.shape).astype(np.float32)
-        parts.append(pack_bits(x @ planes + offsets >= 0))
-    return np.concatenate(parts)
+    centres = same.standard_normal((2000, 32), dtype=np.float32)
+    planes = same.standard_normal((32, n_bits), dtype=np.float32)
+    offsets = same.standard_normal(n_bits, dtype=np.float32)
+    x = centres[rng.choice(2000, n, p=weights / weights.sum())]
+    x += 0.5 * rng.standard_normal(x.shape, dtype=np.float32)
+    return pack_bits(x @ planes + offsets >= 0)
 
 
 DATA = {"random": random_codes, "clustered": clustered_codes}
 
 
-def our_route(index: HammingIndex, kernel: str, k: int) -> Callable[[Codes], tuple]:
-    """Search with one of our kernels."""
+def generate(data: str, n: int, n_bits: int) -> Codes:
+    """Draw codes by chunks, on all processors."""
+    codes = np.empty((n, n_bits // 8), dtype=np.uint8)
 
-    def search(queries: Codes) -> tuple:
-        os.environ["HASHLEARN_KERNEL"] = kernel
-        found = index.search(queries, k)
-        return found.distances, found.ids
+    def fill(start: int) -> None:
+        part = codes[start : start + CHUNK]
+        part[:] = DATA[data](len(part), n_bits, np.random.default_rng([1, start]))
 
-    return search
-
-
-def faiss_route(index, use_heap: bool, threads: int, k: int) -> Callable[[Codes], tuple]:  # type: ignore[no-untyped-def]
-    """Search with faiss's flat index, by heap or by counting."""
-    import faiss
-
-    def search(queries: Codes) -> tuple:
-        faiss.omp_set_num_threads(threads)
-        index.use_heap = use_heap
-        return index.search(queries, k)
-
-    return search
+    with ThreadPoolExecutor(available_threads()) as pool:
+        list(pool.map(fill, range(0, n, CHUNK)))
+    return codes
 
 
-def routes(database: Codes, k: int, threads: int) -> dict[str, Callable[[Codes], tuple]]:
-    """Make every route over a database."""
-    import faiss
+def make_codes(data: str, n: int, n_bits: int, cache: Path | None) -> tuple[Codes, Codes]:
+    """Give database and queries; a cache keeps them for the next run and maps them from its file.
 
-    n_bits = 8 * database.shape[1]
-    flat = faiss.IndexBinaryFlat(n_bits)
-    flat.add(database)
-    index = HammingIndex(n_bits, threads=threads)
-    index.add(database)
-    ours = [*(scan._native.kernels() if scan._native else ()), "numpy"]
+    The queries come first, so that they are the same for every size.
+    """
+    total = n + HELD_OUT
+    if cache is None:
+        codes = generate(data, total, n_bits)
+    else:
+        path = cache / f"{data}-{n}-{n_bits}.npy"
+        if not path.exists():
+            cache.mkdir(parents=True, exist_ok=True)
+            with replacing(path) as temporary, temporary.open("wb") as file:
+                np.save(file, generate(data, total, n_bits))
+        codes = np.asarray(np.load(path, mmap_mode="r"))
+    return codes[HELD_OUT:], codes[:HELD_OUT].copy()
+
+
+def median_seconds(
+    routes: list[Route], ask: Ask, queries: Codes, kind: str, n_rounds: int, budget: float
+) -> dict[str, dict[str, float]]:
+    """Time the routes in turn; give median and mean seconds a query, and how many queries."""
+    calls = {route.name: calls_of(route, ask, queries, kind, budget) for route in routes}
+    seconds: dict[str, list[float]] = {route.name: [] for route in routes}
+    for _ in range(n_rounds):
+        for route in routes:
+            first, *_ = calls[route.name]
+            warm_up(lambda route=route, some=first: ask(route, some[: max(1, len(some) // 4)]))
+            for some in calls[route.name]:
+                started = perf_counter()
+                ask(route, some)
+                seconds[route.name].append((perf_counter() - started) / len(some))
     return {
-        "faiss heap": faiss_route(flat, True, threads, k),
-        "faiss counting": faiss_route(flat, False, threads, k),
-        **{kernel: our_route(index, kernel, k) for kernel in ours if kernel != "portable"},
+        name: {
+            "n_queries": sum(map(len, calls[name])),
+            "seconds_per_query": median(values),
+            "mean_seconds_per_query": mean(values),
+        }
+        for name, values in seconds.items()
     }
 
 
-def measure(
-    searches: dict[str, Callable[[Codes], tuple]], queries: Codes, n_rounds: int
+def calls_of(route: Route, ask: Ask, queries: Codes, kind: str, budget: float) -> list[Codes]:
+    """Split queries into calls, and leave out those that are too many for the budget."""
+    some = affordable(route, ask, queries, budget)
+    return [some] if kind == "batch" else [some[i : i + 1] for i in range(len(some))]
+
+
+def affordable(route: Route, ask: Ask, queries: Codes, budget: float) -> Codes:
+    """Give as many queries as a route answers in some seconds, as far as the first ones tell."""
+    few = queries[:4]
+    ask(route, few[:1])
+    return queries[: max(len(few), int(budget / took(lambda: ask(route, few)) * len(few)))]
+
+
+def warm_up(work: Callable[[], object], seconds: float = 0.01) -> None:
+    """Do something for some milliseconds, at least once."""
+    until = perf_counter() + seconds
+    work()
+    while perf_counter() < until:
+        work()
+
+
+def exact_of_faiss(routes: list[Route]) -> list[Route]:
+    """Pick the routes that the others are held to."""
+    return [route for route in routes if route.exact and route.name.startswith("faiss")]
+
+
+def check(routes: list[Route], ask: Ask, queries: Codes) -> None:
+    """Compare the results of every exact route with those of the first one of faiss."""
+    expected = ask(exact_of_faiss(routes)[0], queries)
+    for route in routes:
+        if route.exact and not all(map(np.array_equal, ask(route, queries), expected)):
+            raise AssertionError(f"{route.name} differs from faiss")
+
+
+def recall_of(route: Route, ask: Ask, queries: Codes, true: NDArray, database: Codes) -> float:
+    """Count what is found no further away than the true k-th, measured again from its codes."""
+    _, ids = ask(route, queries)
+    found = 0
+    for row, query, furthest in zip(
+        ids.astype(np.int64), queries, true[: len(queries), -1], strict=True
+    ):
+        some = np.unique(row[row >= 0])
+        found += int((hamming_distances(query[None], database[some])[0] <= furthest).sum())
+    return found / true[: len(queries)].size
+
+
+def recalls(
+    routes: list[Route], ask: Ask, queries: Codes, database: Codes, budget: float
 ) -> dict[str, float]:
-    """Give the median seconds a query of each route, timed in turn."""
-    seconds: dict[str, list[float]] = {name: [] for name in searches}
-    for _ in range(n_rounds):
-        for name, search in searches.items():
-            search(queries[:50])
-            started = perf_counter()
-            search(queries)
-            seconds[name].append((perf_counter() - started) / len(queries))
-    return {name: median(values) for name, values in seconds.items()}
+    """Measure the recall of every route that is not exact; that of the others has been checked."""
+    true, _ = ask(next(route for route in routes if route.name == "scan"), queries)
+    return {
+        route.name: 1.0
+        if route.exact
+        else recall_of(route, ask, affordable(route, ask, queries, 5 * budget), true, database)
+        for route in routes
+    }
 
 
-def compare(data: str, n: int, n_bits: int, k: int, n_queries: int, n_rounds: int) -> list[dict]:
-    """Measure all routes on one set of codes."""
+def two_plain_threads(n_rounds: int) -> list[float]:
+    """Say how many times faster two threads do twice one thread's work, in each round."""
     rng = np.random.default_rng(0)
-    codes = DATA[data](n + n_queries, n_bits, rng)
-    database, queries = codes[:n], np.ascontiguousarray(codes[n:])
-    rows = []
-    for threads in (1, 2):
-        searches = routes(database, k, threads)
-        expected = searches["faiss heap"](queries[:20])
-        for name, search in searches.items():
-            for got, wanted in zip(search(queries[:20]), expected, strict=True):
-                if not np.array_equal(got, wanted):
-                    raise AssertionError(f"{name} differs from faiss on {data} {n_bits} bits")
-        for kind, some in (("batch", queries), ("single", queries[:1])):
-            medians = measure(searches, some, n_rounds if kind == "batch" else 4 * n_rounds)
-            best = min(medians["faiss heap"], medians["faiss counting"])
-            rows += [
-                {
-                    "data": data, "n": n, "n_bits": n_bits, "k": k, "kind": kind,
-                    "n_queries": len(some), "threads": threads, "route": name,
-                    "seconds_per_query": value, "ratio_to_faiss": best / value,
-                }
-                for name, value in medians.items()
-            ]  # fmt: skip
-    return rows
+    codes, queries = random_codes(1 << 13, 64, rng), random_codes(4000, 64, rng)
+    indexes = [HammingIndex(64, threads=1) for _ in range(2)]
+    for index in indexes:
+        index.add(codes)
+    os.environ["HASHLEARN_KERNEL"] = ""
+
+    def work(index: HammingIndex) -> None:
+        for _ in range(5):
+            index.search(queries, 1)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(work, indexes))
+        return [
+            2 * took(lambda: work(indexes[0])) / took(lambda: list(pool.map(work, indexes)))
+            for _ in range(n_rounds)
+        ]
+
+
+def compare(
+    database: Codes, queries: Codes, peers: list[Route], asked: dict[str, int], run: dict[str, Any]
+) -> Iterator[dict]:
+    """Measure all routes on one set of codes; `asked` is a number of neighbours or a radius."""
+    speedups = two_plain_threads(run["rounds"])
+    for threads in run["threads"]:
+        routes = [*peers, *routes_of.our_routes(database, threads, run["kernels"])]
+        for row in compare_routes(database, queries, routes, asked, threads, run):
+            yield {**asked, "threads": threads, **row}
+    speedups += two_plain_threads(run["rounds"])
+    name = {"kind": "machine", "route": "two plain threads"}
+    yield {**asked, **name, "speedup": median(speedups), "worst_speedup": min(speedups)}
+
+
+def compare_routes(
+    database: Codes,
+    queries: Codes,
+    routes: list[Route],
+    asked: dict[str, int],
+    threads: int,
+    run: dict[str, Any],
+) -> Iterator[dict]:
+    """Check and measure those routes that can answer what is asked."""
+    [(what, how_many)] = asked.items()
+    method = "nearest" if what == "k" else "within"
+    routes = [route for route in routes if getattr(route, method) is not None]
+    finding = [route for route in routes if route.name != routes_of.PLAIN_READ]
+
+    def ask(route: Route, some: Codes) -> tuple:
+        return getattr(route, method)(some, how_many, threads)
+
+    check(finding, ask, queries[:CHECKED])
+    recall = recalls(finding, ask, queries, database, run["seconds"]) if what == "k" else {}
+    for kind, some in (("batch", finding), ("single", routes)):
+        timed = median_seconds(some, ask, queries, kind, run["rounds"], run["seconds"])
+        best = min(timed[r.name]["seconds_per_query"] for r in exact_of_faiss(finding))
+        for route in some:
+            yield {
+                "kind": kind,
+                "route": route.name,
+                **timed[route.name],
+                "ratio_to_faiss": best / timed[route.name]["seconds_per_query"],
+                "exact": route.exact,
+                "recall": recall.get(route.name),
+                "build_seconds": route.build_seconds,
+                "bytes_per_code": route.bytes_per_code,
+            }
 
 
 def full_rankings(n: int, n_queries: int, n_rounds: int) -> dict:
     """Compare full rankings, as evaluations need them, with argsort of a distance matrix."""
-    from hashlearn.codes import hamming_distances
-
     rng = np.random.default_rng(0)
     database, queries = random_codes(n, 64, rng), random_codes(n_queries, 64, rng)
     index = HammingIndex(64, threads=1)
     index.add(database)
-    os.environ.pop("HASHLEARN_KERNEL", None)
-    searches = {
+    os.environ["HASHLEARN_KERNEL"] = ""
+    searches: dict[str, Callable[[Codes], object]] = {
         "ours": lambda some: index.search(some, n),
         "argsort": lambda some: np.argsort(hamming_distances(some, database), axis=1),
         "stable argsort": lambda some: np.argsort(
             hamming_distances(some, database), axis=1, kind="stable"
         ),
     }
-    return {"kind": "full ranking", "n": n, **measure(searches, queries, n_rounds)}
+    seconds: dict[str, list[float]] = {name: [] for name in searches}
+    for _ in range(n_rounds):
+        for name, search in searches.items():
+            search(queries[: n_queries // 4])
+            seconds[name].append(took(lambda search=search: search(queries)) / n_queries)
+    medians = {name: median(values) for name, values in seconds.items()}
+    return {"kind": "full ranking", "n": n, **medians}
+
+
+def where_from() -> dict[str, Any]:
+    """Say where the rows come from, the versions of the peers included."""
+    where = provenance()
+    for name in ("faiss-cpu", "usearch"):
+        try:
+            where["versions"][name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return where
+
+
+def append(rows: list[dict], where: dict[str, Any], output: Path | None) -> None:
+    """Write rows behind those that are there."""
+    if output is not None:
+        with output.open("a", encoding="utf-8") as file:
+            file.writelines(json.dumps({**row, "provenance": where}) + "\n" for row in rows)
+
+
+def chosen(text: str, groups: dict[str, list[str]], allowed: list[str], option: str) -> list[str]:
+    """Read names, or the name of a group of them."""
+    names = groups[text] if text in groups else names_in(text)
+    if unknown := sorted(set(names) - set(allowed)):
+        known = ", ".join([*groups, *allowed])
+        raise typer.BadParameter(f"{option} knows {known}; not {', '.join(unknown)}")
+    return [name for name in allowed if name in names]
 
 
 def main(
@@ -160,45 +315,80 @@ def main(
     bits: Annotated[str, typer.Option(help="Code lengths, multiples of 8.")] = "64,128,256",
     data: Annotated[str, typer.Option(help="random, clustered or both.")] = "random,clustered",
     k: Annotated[int, typer.Option(help="Nearest codes to find.")] = 100,
-    queries: Annotated[int, typer.Option(help="Queries in a batch.")] = 200,
+    radius: Annotated[str, typer.Option(help="Radii to search within too, as 3,7,11.")] = "",
+    peers: Annotated[
+        str, typer.Option(help=f"exact, all, or some of {', '.join(routes_of.PEERS)}.")
+    ] = "exact",
+    kernels: Annotated[str, typer.Option(help="Our kernels: all, none, or names.")] = "all",
+    threads: Annotated[str, typer.Option(help="Numbers of threads.")] = "1,2",
+    queries: Annotated[int, typer.Option(help="Queries in a batch.", max=HELD_OUT)] = 200,
     rounds: Annotated[int, typer.Option(help="Rounds over all routes.")] = 5,
+    seconds: Annotated[float, typer.Option(help="What a route may take a round.")] = 1.0,
+    cache: Annotated[Path | None, typer.Option(help="Folder that keeps generated codes.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Append rows here.")] = None,
 ) -> None:
     """Measure every route and print medians and ratios to faiss."""
-    where = provenance()
+    every = list(routes_of.PEERS)
+    groups = {"exact": list(routes_of.EXACT_PEERS), "all": every}
+    known = routes_of.our_kernels()
+    run = {
+        "kernels": chosen(kernels, {"all": known, "none": []}, known, "--kernels"),
+        "threads": integers_in(threads, "--threads"),
+        "rounds": rounds,
+        "seconds": seconds,
+    }
+    wanted = chosen(peers, groups, every, "--peers")
+    names = ["flat", *(name for name in wanted if name != "flat")]  # what the others are held to
+    radii = integers_in(radius, "--radius") if radius else []
+    questions = [{"k": k}, *({"radius": r} for r in radii)]
+    where = where_from()
     for size in integers_in(n, "--n"):
         for n_bits in integers_in(bits, "--bits"):
             for kind in names_in(data):
-                rows = compare(kind, size, n_bits, k, queries, rounds)
-                show(rows)
-                if output is not None:
-                    with output.open("a", encoding="utf-8") as file:
-                        file.writelines(
-                            json.dumps({**row, "provenance": where}) + "\n" for row in rows
-                        )
+                codes, some = make_codes(kind, size, n_bits, cache)
+                others = [route for name in names for route in routes_of.PEERS[name](codes)]
+                for asked in questions:
+                    about = {"data": kind, "n": size, "n_bits": n_bits}
+                    rows = [
+                        {**about, **row}
+                        for row in compare(codes, some[:queries], others, asked, run)
+                    ]
+                    append(rows, where, output)
+                    show(rows)
+                del codes, others
     ranking = full_rankings(60_000, 50, rounds)
+    append([ranking], where, output)
     Console().print(ranking)
-    if output is not None:
-        with output.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({**ranking, "provenance": where}) + "\n")
 
 
 def show(rows: list[dict]) -> None:
     """Print one comparison as a table."""
+    *rows, machine = rows
     first = rows[0]
-    table = Table(title=f"{first['data']}, {first['n']:,} codes of {first['n_bits']} bits")
+    asked = f"within {first['radius']}" if "radius" in first else f"{first['k']} nearest"
+    table = Table(
+        title=f"{first['data']}, {first['n']:,} codes of {first['n_bits']} bits, {asked}",
+        caption="two plain threads: {speedup:.2f}, worst {worst_speedup:.2f}".format(**machine),
+    )
     table.add_column("route")
-    columns = [(kind, threads) for kind in ("batch", "single") for threads in (1, 2)]
-    for kind, threads in columns:
+    columns = list(dict.fromkeys((row["kind"], row["threads"]) for row in rows))
+    for kind, threads in sorted(columns):
         table.add_column(f"{kind}, {threads} thread{'s' * (threads > 1)}", justify="right")
+    for title in ("recall", "build", "bytes"):
+        table.add_column(title, justify="right")
     cells = {(row["route"], row["kind"], row["threads"]): row for row in rows}
     for route in dict.fromkeys(row["route"] for row in rows):
-        found = [cells[route, kind, threads] for kind, threads in columns]
+        found = [cells.get((route, *column)) for column in sorted(columns)]
+        last = next(row for row in reversed(found) if row)
+        times = [
+            f"{1e3 * c['seconds_per_query']:.3f} ms {c['ratio_to_faiss']:6.2f}x" if c else ""
+            for c in found
+        ]
+        facts = (("recall", ".3f"), ("build_seconds", ".2f"), ("bytes_per_code", ".1f"))
         table.add_row(
-            route,
-            *(f"{1e3 * c['seconds_per_query']:.3f} ms  {c['ratio_to_faiss']:5.2f}x" for c in found),
+            route, *times, *("" if last[f] is None else format(last[f], how) for f, how in facts)
         )
-    Console(width=110).print(table)
+    Console(width=140).print(table)
 
 
 if __name__ == "__main__":
