@@ -141,7 +141,8 @@ def affordable(route: Route, ask: Ask, queries: Codes, budget: float) -> Codes:
     """Give as many queries as a route answers in some seconds, as far as the first ones tell."""
     few = queries[:4]
     ask(route, few[:1])
-    return queries[: max(len(few), int(budget / took(lambda: ask(route, few)) * len(few)))]
+    in_time = len(few) * budget / took(lambda: ask(route, few))
+    return queries[: max(len(few), int(min(in_time, len(queries))))]
 
 
 def warm_up(work: Callable[[], object], seconds: float = 0.01) -> None:
