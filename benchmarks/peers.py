@@ -125,7 +125,7 @@ def faiss_multihash(database: Codes) -> list[Route]:
     n_tables = min(4, n_bits // 16)
     index = faiss.IndexBinaryMultiHash(n_bits, n_tables, 16)
     cost = faiss_cost(index, database)
-    name = f"multihash {n_tables}x16 nflip"
+    name = f"faiss multihash {n_tables}x16 nflip"
     return [Route(f"{name} {n}", faiss_search(index, "nflip", n), **cost) for n in (1, 2, 3)]
 
 
@@ -137,7 +137,7 @@ def faiss_hash(database: Codes) -> list[Route]:
     width = min(n_bits, max(8, int(np.log2(len(database))) - 1))
     index = faiss.IndexBinaryHash(n_bits, width)
     cost = faiss_cost(index, database)
-    name = f"hash b{width} nflip"
+    name = f"faiss hash b{width} nflip"
     return [Route(f"{name} {n}", faiss_search(index, "nflip", n), **cost) for n in (2, 4)]
 
 
@@ -152,7 +152,7 @@ def faiss_ivf(database: Codes) -> list[Route]:
     seconds = took(lambda: index.train(training))
     cost = faiss_cost(index, database, seconds)
     return [
-        Route(f"ivf {n_lists} nprobe {n}", faiss_search(index, "nprobe", n), **cost)
+        Route(f"faiss ivf {n_lists} nprobe {n}", faiss_search(index, "nprobe", n), **cost)
         for n in (16, 64, 256)
         if n <= n_lists
     ]
@@ -166,7 +166,7 @@ def faiss_hnsw(database: Codes) -> list[Route]:
     index.hnsw.efConstruction = 100
     cost = faiss_cost(index, database)
     return [
-        Route(f"hnsw M16 ef {ef}", faiss_search(index, "efSearch", ef, index.hnsw), **cost)
+        Route(f"faiss hnsw M16 ef {ef}", faiss_search(index, "efSearch", ef, index.hnsw), **cost)
         for ef in (100, 400)
     ]
 
@@ -200,7 +200,7 @@ def usearch_hnsw(database: Codes) -> list[Route]:
             found = index.search(queries, k, threads=threads)
             return as_rows(found.distances, k), as_rows(found.keys, k)
 
-        return Route(f"usearch M16 ef {expansion}", nearest, **cost)
+        return Route(f"usearch hnsw M16 ef {expansion}", nearest, **cost)
 
     return [at(100), at(400)]
 
