@@ -84,6 +84,7 @@ fix: $(VENV)/.installed
 
 docs: $(VENV)/.installed
 	$(BIN)/python docs/generate.py
+	$(BIN)/python docs/search_report.py
 
 clean:
 	rm -rf $(VENV) build dist demo

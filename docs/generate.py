@@ -1,17 +1,17 @@
-"""Write the generated parts of the documentation: the table of methods in README.md.
+"""Write the generated parts of the documentation: the methods in README.md, docs/search.md.
 
-Run by `make docs`; `python docs/generate.py --check` fails if the file is not up to date.
+Run by `make docs`; `python docs/generate.py --check` fails if a file is not up to date.
 """
 
 import sys
 from pathlib import Path
 
+from search_report import report
+
 from hashlearn.hashers import methods
 from hashlearn.storage import replacing
 
-README = Path(__file__).parent.parent / "README.md"
-START = "<!-- methods: written by `make docs` -->"
-END = "<!-- end of methods -->"
+ROOT = Path(__file__).parent.parent
 
 
 def methods_table() -> str:
@@ -30,18 +30,25 @@ def methods_table() -> str:
     return "\n".join(lines)
 
 
-def with_table(readme: str) -> str:
-    """Put the table of methods between its two marks."""
-    before, rest = readme.split(START)
-    after = rest.split(END)[1]
-    return f"{before}{START}\n{methods_table()}\n{END}{after}"
+def with_part(document: str, name: str, part: str) -> str:
+    """Put a generated part between the two marks that have its name."""
+    start, end = f"<!-- {name}: written by `make docs` -->", f"<!-- end of {name} -->"
+    before, rest = document.split(start)
+    after = rest.split(end)[1]
+    return f"{before}{start}\n{part}\n{end}{after}"
 
+
+PARTS = {
+    ROOT / "README.md": ("methods", methods_table),
+    ROOT / "docs/search.md": ("search", report),
+}
 
 if __name__ == "__main__":
-    old = README.read_text(encoding="utf-8")
-    new = with_table(old)
-    if "--check" in sys.argv and new != old:
-        sys.exit("README.md is not up to date: run `make docs`")
-    if new != old:
-        with replacing(README) as temporary:
-            temporary.write_text(new, encoding="utf-8")
+    for path, (name, make) in PARTS.items():
+        old = path.read_text(encoding="utf-8")
+        new = with_part(old, name, make())
+        if "--check" in sys.argv and new != old:
+            sys.exit(f"{path.name} is not up to date: run `make docs`")
+        if new != old:
+            with replacing(path) as temporary:
+                temporary.write_text(new, encoding="utf-8")
