@@ -43,7 +43,7 @@ class Route:
 
 def our_kernels() -> list[str]:
     """Name the kernels that this processor runs, without the portable one, popcnt's stand-in."""
-    compiled = scan._native.kernels() if scan._native else ()
+    compiled = scan.native.kernels() if scan.native else ()
     return [*(kernel for kernel in compiled if kernel != "portable"), "numpy"]
 
 
