@@ -198,7 +198,8 @@ class HammingIndex:
         ----------
         n_tables : int, default=None
             Number of substrings that a code is cut into, each with a table: at least
-            ``ceil(n_bits / 28)``, at most `n_bits`. None chooses it by the number of codes.
+            ``ceil(n_bits / 28)``, at most `n_bits`. None chooses it by what
+            searches for some of the codes would cost.
         lean : bool, default=False
             Take 4 bytes for each code and table, and not the codes once more. Searches then take
             several times as long. Codes that were added in rising order, read as little-endian

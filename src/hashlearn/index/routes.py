@@ -29,10 +29,16 @@ _BATCH_SCAN_COST = 0.035
 _SINGLE_SCAN_COST = 0.2
 """The same for one query, for which the codes come from memory."""
 
+_CACHED_SCAN_COST = 0.1
+"""The same for one query and codes that a processor's last cache can hold."""
+
+_CACHED_WORDS = 1 << 21
+"""16 MB of codes."""
+
 _PILOTS = 16
 """Queries that try the tables before the others are sent one way."""
 
-_PATIENCE = 64
+_PATIENCE = 1000
 """After so many searches on one way, the other is tried again."""
 
 _MIN_PART = 64
@@ -210,7 +216,9 @@ def _tables_for_pairs(
 def _scan_cost(segment: Segment, n_queries: int) -> float:
     """Estimate the nanoseconds that a scan takes for each query."""
     n_words: int = -(-segment.codes.shape[1] // 8) * len(segment.codes)
-    return n_words * (_BATCH_SCAN_COST if n_queries >= _BATCH else _SINGLE_SCAN_COST)
+    if n_queries >= _BATCH:
+        return n_words * _BATCH_SCAN_COST
+    return n_words * (_CACHED_SCAN_COST if n_words <= _CACHED_WORDS else _SINGLE_SCAN_COST)
 
 
 def _usable_tables(segment: Segment, route: Route) -> SubstringTables | None:

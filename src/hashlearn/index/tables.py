@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashlearn.index.bitmaps import Bitmap
-from hashlearn.index.scan import choose_kernel, native
+from hashlearn.index.scan import choose_kernel, native, scan_nearest
 
 MAX_CODES = 2**32 - 1
 """Tables hold positions as uint32."""
@@ -23,13 +23,13 @@ MAX_CODES = 2**32 - 1
 _MAX_SUBSTRING = 28
 """Bits of the longest substring: its table begins with 2**28 starts, 1 GB."""
 
-_CODES_A_BUCKET = 12
-"""Buckets should hold so many codes on average: looking one up costs as much as reading those."""
+_SAMPLE_QUERIES, _SAMPLE_CODES = 64, 10_000
+"""Codes that are looked at to choose a number of tables."""
 
 _VALUE_COST = 30.0
 """Nanoseconds to look up one value of a substring: two places of memory, asked for in advance."""
 
-_CODE_COST = 0.5
+_CODE_COST = 0.7
 """Nanoseconds to read one word of a code in its bucket."""
 
 _FETCH_COST = 8.0
@@ -63,7 +63,7 @@ class SubstringTables:
     tables : tuple of Table
         One a substring.
     n_tables : int or None
-        Number of tables that was asked for; None leaves it to the number of codes.
+        Number of tables that was asked for; None leaves it to the codes.
     lean : bool
         Whether the tables hold positions alone, and not the codes beside them.
     threads : int
@@ -109,7 +109,7 @@ class SubstringTables:
         n_bits : int
             Length of a code.
         n_tables : int, default=None
-            Number of tables; None chooses it by the number of codes.
+            Number of tables; None chooses it by some of the codes.
         lean : bool, default=False
             Keep positions alone, and not the codes beside them.
         threads : int, default=1
@@ -123,7 +123,8 @@ class SubstringTables:
         if native is None or not 0 < len(codes) <= MAX_CODES:
             return None
         tables, end = [], n_bits
-        for length in substring_lengths(n_bits, n_tables or choose_n_tables(len(codes), n_bits)):
+        n_wanted = n_tables or choose_n_tables(codes, n_bits, threads)
+        for length in substring_lengths(n_bits, n_wanted):
             end -= length
             tables.append(_build_table(codes, end, length, lean, threads))
         return cls(codes, n_bits, tuple(tables), n_tables, lean, threads)
@@ -415,29 +416,55 @@ def fewest_tables(n_bits: int) -> int:
     return -(-n_bits // _MAX_SUBSTRING)
 
 
-def choose_n_tables(n: int, n_bits: int) -> int:
-    """Choose a number of tables.
+def choose_n_tables(codes: NDArray[np.uint8], n_bits: int, threads: int = 1) -> int:
+    """Choose the number of tables with which searches would cost least.
 
     Parameters
     ----------
-    n : int
-        Number of codes.
+    codes : ndarray of shape (n, n_bytes), uint8
+        Packed codes, C-contiguous.
     n_bits : int
         Length of a code.
+    threads : int, default=1
+        Number of threads.
 
     Returns
     -------
     int
-        The fewest tables whose buckets hold a dozen codes on average: fewer, longer substrings
-        would lead to many empty ones, more and shorter ones to more codes than are near.
+        Number of tables.
 
-    Examples
-    --------
-    >>> choose_n_tables(10_000_000, 64), choose_n_tables(100_000_000, 64)
-    (4, 3)
+    Notes
+    -----
+    Some of the codes serve as queries for their 100 nearest. How far these are tells how many steps
+    a search takes; how many of some other codes are as near in each substring, how many codes a
+    step would look at. Few long substrings are best where neighbours are near, more and shorter
+    ones where they are far.
     """
-    length = max(1.0, np.log2(max(n, 1) / _CODES_A_BUCKET))
-    return max(fewest_tables(n_bits), min(n_bits, int(np.ceil(n_bits / length))))
+    n, n_words = len(codes), -(-n_bits // 64)
+    rng = np.random.default_rng(0)
+    queries = codes[rng.choice(n, min(n, _SAMPLE_QUERIES), replace=False)]
+    others = codes[rng.choice(n, min(n, _SAMPLE_CODES), replace=False)]
+    k = min(100, n)
+    found = scan_nearest(queries, codes, range(n), k, n_bits, threads)
+    n_steps = found.distances[:, -1].astype(int) + 1
+    value_cost, code_cost = _costs(n_words, lean=False)
+    fewest = fewest_tables(n_bits)
+    costs = dict.fromkeys(range(fewest, min(n_bits, fewest + 5) + 1), 0.0)
+    for query, steps in zip(queries, n_steps, strict=True):
+        differing = np.unpackbits(query ^ others, axis=1, bitorder="little")
+        ones = np.cumsum(differing, axis=1, dtype=np.uint16)  # in the first bits of each code
+        ones = np.pad(ones, ((0, 0), (1, 0)))
+        for n_tables in costs:
+            end = n_bits
+            for number, length in enumerate(substring_lengths(n_bits, n_tables)):
+                # Steps number, number + n_tables, ... look up what differs in 0, 1, ... bits.
+                n_rounds = len(range(number, steps, n_tables))
+                n_values = sum(comb(length, distance) for distance in range(n_rounds))
+                near = ones[:, end] - ones[:, end - length] < n_rounds
+                end -= length
+                n_codes = n * np.count_nonzero(near) / len(others)
+                costs[n_tables] += n_values * value_cost + n_codes * code_cost
+    return min(costs, key=costs.__getitem__)
 
 
 def _costs(n_words: int, lean: bool) -> tuple[float, float]:
