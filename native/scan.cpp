@@ -18,11 +18,8 @@ constexpr std::size_t tile_words = (128 << 10) / sizeof(std::uint64_t);
 // Queries that one task takes over the database: their hits stay in the caches too.
 constexpr std::size_t block_queries = 256;
 
-// Below this many words to look at, one thread is faster than waking another.
-constexpr std::size_t min_words_for_threads = 1 << 18;
-
-// For a single query, waking a second thread pays from about this many words on.
-constexpr std::size_t min_words_to_split_database = 1 << 21;
+// Below this many words to look at, the fastest kernel is done before another thread is awake.
+constexpr std::size_t min_words_for_threads = 1 << 21;
 
 std::size_t ceil_divide(std::size_t a, std::size_t b) { return (a + b - 1) / b; }
 
@@ -230,7 +227,7 @@ std::vector<Task> plan(Codes queries, Codes database, std::size_t n_threads,
         n_threads = 1;
     }
     std::size_t n_ranges = 1;
-    if (queries.n < 2 * n_threads && n_words >= min_words_to_split_database) {
+    if (queries.n < 2 * n_threads && n_words >= min_words_for_threads) {
         n_ranges = n_threads;
     }
     const std::size_t n_blocks =

@@ -197,10 +197,10 @@ void test_a_large_database_is_divided_with_the_same_result() {
 
 void test_many_searches_at_a_time() {
     std::mt19937 random(2);
-    const Bytes database = make_codes(random, 6000, 8);
+    const Bytes database = make_codes(random, 40000, 8);
     const Bytes queries = make_codes(random, 64, 8);
     const hashlearn::Codes left{queries.data(), 64, 8};
-    const hashlearn::Codes right{database.data(), 6000, 8};
+    const hashlearn::Codes right{database.data(), 40000, 8};
     const hashlearn::Kernel& kernel = *hashlearn::available_kernels().front();
     const auto search = [&] {
         std::vector<std::int64_t> positions(64 * 10);

@@ -231,8 +231,8 @@ def test_long_searches_give_the_same_for_every_kernel_and_any_number_of_threads(
     rng = np.random.default_rng(n_bits)
     width = -(-n_bits // 8)
     centres = rng.integers(0, 256, (40, width), dtype=np.uint8)
-    codes = centres[rng.integers(0, 40, 20_000)] ^ (rng.random((20_000, width)) < 0.05)
-    queries = codes[rng.choice(20_000, 40)] ^ (rng.random((40, width)) < 0.05)
+    codes = centres[rng.integers(0, 40, 60_000)] ^ (rng.random((60_000, width)) < 0.05)
+    queries = codes[rng.choice(60_000, 40)] ^ (rng.random((40, width)) < 0.05)
     monkeypatch.setenv("HASHLEARN_KERNEL", "numpy")
     index = HammingIndex(8 * width, threads=1)
     index.add(codes)
@@ -280,7 +280,7 @@ def test_a_few_queries_over_a_large_database_find_all_within_a_radius_on_any_num
 def test_searches_from_many_threads_at_a_time_do_not_disturb_one_another():
     rng = np.random.default_rng(1)
     index = HammingIndex(64, threads=2)
-    index.add(rng.integers(0, 256, (30_000, 8), dtype=np.uint8))
+    index.add(rng.integers(0, 256, (40_000, 8), dtype=np.uint8))
     queries = rng.integers(0, 256, (64, 8), dtype=np.uint8)
     expected = index.search(queries, 50)
     with ThreadPoolExecutor(8) as pool:
@@ -293,7 +293,7 @@ def test_searches_from_many_threads_at_a_time_do_not_disturb_one_another():
 def test_a_forked_process_can_search_with_threads():
     rng = np.random.default_rng(2)
     index = HammingIndex(64, threads=2)
-    index.add(rng.integers(0, 256, (30_000, 8), dtype=np.uint8))
+    index.add(rng.integers(0, 256, (40_000, 8), dtype=np.uint8))
     queries = rng.integers(0, 256, (64, 8), dtype=np.uint8)
     expected = index.search(queries, 5)  # the parent's threads are running now
     child = os.fork()
