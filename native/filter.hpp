@@ -80,6 +80,9 @@ extern const Kernel portable_kernel;
 extern const Kernel popcnt_kernel;
 extern const Kernel avx2_kernel;
 extern const Kernel avx512_kernel;
+#elif defined(__aarch64__) && (defined(__GNUC__) || defined(__clang__))
+#define HASHLEARN_ARM 1
+extern const Kernel neon_kernel;
 #endif
 
 }  // namespace hashlearn

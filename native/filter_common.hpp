@@ -25,7 +25,7 @@ inline void accept(Selection& selection, std::uint64_t position, std::uint32_t d
     }
 }
 
-#ifdef HASHLEARN_X86
+#if defined(HASHLEARN_X86) || defined(HASHLEARN_ARM)
 // Which codes of the stride at a position may be taken. Strides begin at whole words.
 inline std::uint64_t allowed_in(const Selection& selection, std::uint64_t position) {
     return selection.allowed ? selection.allowed[position / stride] : ~std::uint64_t{0};

@@ -349,6 +349,9 @@ std::vector<const Kernel*> available_kernels() {
         kernels.push_back(&popcnt_kernel);
     }
 #endif
+#ifdef HASHLEARN_ARM
+    kernels.push_back(&neon_kernel);
+#endif
     kernels.push_back(&portable_kernel);
     return kernels;
 }

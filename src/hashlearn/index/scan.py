@@ -187,7 +187,7 @@ def choose_kernel() -> str:
 
     Examples
     --------
-    >>> choose_kernel() in ("avx512", "avx2", "popcnt", "portable", "numpy")
+    >>> choose_kernel() in ("avx512", "avx2", "popcnt", "neon", "portable", "numpy")
     True
     """
     kernels = [*(native.kernels() if native is not None else ()), "numpy"]
