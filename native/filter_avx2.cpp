@@ -75,6 +75,9 @@ struct Tile {
     void prepare(const std::uint64_t* words, std::size_t) {
         for (std::size_t w = 0; w < Words; ++w) {
             query[w] = Halves::of(broadcast(words[w]));
+            // Else GCC makes (code & ones) ^ (word & ones) into (code ^ word) & ones, for each
+            // query.
+            __asm__("" : "+x"(query[w].low), "+x"(query[w].high));
         }
     }
 
