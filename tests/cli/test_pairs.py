@@ -229,7 +229,9 @@ def test_hashes_of_other_programs_are_read_in_every_form(run):
 def test_hashes_of_other_programs_are_indexed_and_searched(run, folder):
     (folder / "hashes.csv").write_text("path,hash\na.jpg,ffff0\nb.jpg,ff000\n")
     indexed = run("index", "hashes.csv", "-o", "own.index", "--json").json
-    assert indexed == {"index": "own.index", "n_bits": 20, "n_items": 2}
+    assert indexed == {
+        "index": "own.index", "n_bits": 20, "n_items": 2, "n_tables": 0, "bytes": 6,
+    }  # fmt: skip
     (folder / "query.txt").write_text("ff001\n")
     rows = run("search", "own.index", "query.txt", "--json").json
     assert [(row["name"], row["distance"]) for row in rows] == [("b.jpg", 1), ("a.jpg", 9)]

@@ -10,6 +10,7 @@ import hashlearn
 from hashlearn import models
 from hashlearn.codes import hamming_distances
 from hashlearn.data.images import read_image
+from hashlearn.index.scan import native
 
 pytestmark = pytest.mark.usefixtures("folder")
 
@@ -101,8 +102,20 @@ def test_every_step_reports_json_to_programs(run):
     encoded = run("encode", "a.model", "bare.npy", "-o", "a.npz", "--json")
     assert encoded.json == {"codes": "a.npz", "n_bits": 9, "n_samples": 40, "bytes": 80}
     indexed = run("index", "a.npz", "-o", "a.index", "--json")
-    assert indexed.json == {"index": "a.index", "n_bits": 9, "n_items": 40}
+    assert indexed.json == {
+        "index": "a.index", "n_bits": 9, "n_items": 40, "n_tables": 0, "bytes": 80,
+    }  # fmt: skip
     assert fitted.err == encoded.err == indexed.err == ""
+
+
+@pytest.mark.skipif(native is None, reason="the extension is not built")
+@pytest.mark.parametrize(("option", "size"), [("--tables", 40 * 12), ("--lean", 40 * 4)])
+def test_an_index_with_tables_gives_the_same(run, option, size):
+    without = run("search", "vectors.index", "vectors-codes.npz", "-k", "5", "--json").json
+    indexed = run("index", "vectors-codes.npz", option, "-o", "vectors.index", "--json").json
+    assert indexed["n_tables"] > 0
+    assert indexed["bytes"] > size * indexed["n_tables"]
+    assert run("search", "vectors.index", "vectors-codes.npz", "-k", "5", "--json").json == without
 
 
 @pytest.mark.parametrize("k", [1, 3, 40, 2_000_000_000])
@@ -134,7 +147,7 @@ def test_codes_made_elsewhere_are_indexed_and_searched(run, bits, options):
     np.save("codes.npy", codes)
     np.save("queries.npy", codes[::-1][:4])
     indexed = run("index", "codes.npy", *options, "-o", "own.index", "--json").json
-    assert indexed == {"index": "own.index", "n_bits": bits, "n_items": 30}
+    assert (indexed["n_bits"], indexed["n_items"]) == (bits, 30)
     rows = run("search", "own.index", "queries.npy", "-k", "6", "--json").json
     assert found(rows) == nearest(codes[::-1][:4], codes, 6)
     assert "name" not in rows[0]

@@ -115,13 +115,23 @@ def index(
     bits: Annotated[
         int | None, typer.Option(help="Length of the codes, if the file does not say.")
     ] = None,
+    tables: Annotated[
+        bool,
+        typer.Option(
+            help="Build tables that lead a search to near codes without looking at all: worth "
+            "their memory, some 12 bytes a code and table, from some million codes on."
+        ),
+    ] = False,
+    lean: Annotated[
+        bool, typer.Option(help="Build tables of 4 bytes a code and table instead; slower.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Put codes into an index that can be opened at once and searched.
 
     Names of the items go into a text file beside the index, one a line.
 
-    Example: `hashlearn index photos.npz -o photos.index`
+    Example: `hashlearn index photos.npz -o photos.index --tables`
     """  # numpydoc ignore=PR01
     from hashlearn.cli.files import check_output, read_codes, write_names
     from hashlearn.index import HammingIndex
@@ -130,11 +140,21 @@ def index(
     packed, n_bits, names = read_codes(codes, bits)
     built = HammingIndex(n_bits)
     built.add(packed)
+    if tables or lean:
+        built.build_tables(lean=lean)
     write_names(output, names)
     built.save(output)
     report(
-        {"index": str(output), "n_bits": n_bits, "n_items": len(built)},
-        f"index of {len(built):,} codes of {n_bits} bits: {output}",
+        {
+            "index": str(output),
+            "n_bits": n_bits,
+            "n_items": len(built),
+            "n_tables": built.n_tables,
+            "bytes": built.index_bytes,
+        },
+        f"index of {len(built):,} codes of {n_bits} bits"
+        + (f" with {built.n_tables} tables" if built.n_tables else "")
+        + f", {built.index_bytes:,} bytes: {output}",
         as_json=as_json,
     )
 

@@ -127,12 +127,12 @@ def take(ids: SortedIds, positions: NDArray[np.int64]) -> NDArray[np.int64]:
     ----------
     ids : ndarray of shape (n,), int64, or range
         Rising ids.
-    positions : ndarray of int64
-        Positions in them, of any shape.
+    positions : ndarray of shape (...), int64
+        Positions in them.
 
     Returns
     -------
-    ndarray of int64
+    ndarray of shape (...), int64
         Their ids; `positions` itself where they are the same.
 
     Examples

@@ -81,21 +81,51 @@ class Segment:
         return ids if self.present is None else ids[as_marks(self.present, len(ids))]
 
     def are_present(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Tell which ids are there."""
+        """Tell which ids are there.
+
+        Parameters
+        ----------
+        ids : ndarray of shape (m,), int64
+            Ids, in any order.
+
+        Returns
+        -------
+        ndarray of shape (m,), bool
+            Whether each is there.
+        """
         found = are_known(ids, self.ids)
         if self.present is not None:
             found[found] = is_marked(self.present, positions_of(ids[found], self.ids))
         return found
 
     def squeezed(self) -> "Segment":
-        """Give the segment without removed items and without tables."""
+        """Give the segment without removed items and without tables.
+
+        Returns
+        -------
+        Segment
+            With all of its items there.
+        """
         if self.present is None:
             return replace(self, tables=None)
         codes = self.codes[as_marks(self.present, len(self.codes))]
         return Segment(shortened(self.present_ids), codes)
 
     def appended(self, ids: SortedIds, codes: NDArray[np.uint8]) -> "Segment":
-        """Give the segment with items behind, whose ids are above all of its own."""
+        """Give the segment with items behind.
+
+        Parameters
+        ----------
+        ids : ndarray of shape (m,), int64, or range
+            Ids, rising, above all of its own.
+        codes : ndarray of shape (m, n_bytes), uint8
+            Their codes; copied.
+
+        Returns
+        -------
+        Segment
+            With room to grow.
+        """
         size, all_ids = len(self.codes) + len(codes), _joined(self.ids, ids)
         id_buffer = None
         if not isinstance(all_ids, range):
@@ -107,13 +137,37 @@ class Segment:
         return Segment(all_ids, code_buffer[:size], id_buffer=id_buffer, code_buffer=code_buffer)
 
     def inserted(self, ids: SortedIds, codes: NDArray[np.uint8]) -> "Segment":
-        """Give the segment with items in between."""
+        """Give the segment with items in between.
+
+        Parameters
+        ----------
+        ids : ndarray of shape (m,), int64, or range
+            Ids, rising, none of its own.
+        codes : ndarray of shape (m, n_bytes), uint8
+            Their codes.
+
+        Returns
+        -------
+        Segment
+            A copy with them.
+        """
         places = np.searchsorted(as_array(self.ids), as_array(ids))
         all_ids = np.insert(as_array(self.ids), places, as_array(ids))
         return Segment(shortened(all_ids), np.insert(self.codes, places, codes, axis=0))
 
     def without(self, ids: NDArray[np.int64]) -> "Segment":
-        """Give the segment without items, which must be there."""
+        """Give the segment without some items.
+
+        Parameters
+        ----------
+        ids : ndarray of shape (m,), int64
+            Ids that are there.
+
+        Returns
+        -------
+        Segment
+            With these marked as removed, or a copy without them if it is small or much is gone.
+        """
         if len(ids) == 0:
             return self
         present = (
@@ -129,12 +183,34 @@ class Segment:
     def with_tables(
         self, build: Callable[[NDArray[np.uint8]], SubstringTables | None]
     ) -> "Segment":
-        """Give the segment with tables over all of its items."""
+        """Give the segment with tables over all of its items.
+
+        Parameters
+        ----------
+        build : callable
+            Makes tables of codes; None stands for no tables.
+
+        Returns
+        -------
+        Segment
+            Without gaps.
+        """
         clean = self.squeezed()
         return replace(clean, tables=build(clean.codes), code_buffer=None)
 
     def restricted(self, marks: NDArray[np.bool_]) -> "Segment":
-        """Give the segment with only the marked of its items."""
+        """Give the segment with only some of its items.
+
+        Parameters
+        ----------
+        marks : ndarray of shape (n,), bool
+            Which to keep, none of those that were removed.
+
+        Returns
+        -------
+        Segment
+            A copy of these, or all with a bitmap of these.
+        """
         n = int(np.count_nonzero(marks))
         if n < len(self.codes) // _SPARSE_PART:
             # Whatever was removed is in no mask.

@@ -123,7 +123,7 @@ class SubstringTables:
         if native is None or not 0 < len(codes) <= MAX_CODES:
             return None
         tables, end = [], n_bits
-        n_wanted = n_tables or choose_n_tables(codes, n_bits, threads)
+        n_wanted = n_tables or choose_n_tables(codes, n_bits, lean=lean, threads=threads)
         for length in substring_lengths(n_bits, n_wanted):
             end -= length
             tables.append(_build_table(codes, end, length, lean, threads))
@@ -416,7 +416,9 @@ def fewest_tables(n_bits: int) -> int:
     return -(-n_bits // _MAX_SUBSTRING)
 
 
-def choose_n_tables(codes: NDArray[np.uint8], n_bits: int, threads: int = 1) -> int:
+def choose_n_tables(
+    codes: NDArray[np.uint8], n_bits: int, *, lean: bool = False, threads: int = 1
+) -> int:
     """Choose the number of tables with which searches would cost least.
 
     Parameters
@@ -425,6 +427,8 @@ def choose_n_tables(codes: NDArray[np.uint8], n_bits: int, threads: int = 1) -> 
         Packed codes, C-contiguous.
     n_bits : int
         Length of a code.
+    lean : bool, default=False
+        Whether the tables will hold positions alone.
     threads : int, default=1
         Number of threads.
 
@@ -447,7 +451,7 @@ def choose_n_tables(codes: NDArray[np.uint8], n_bits: int, threads: int = 1) -> 
     k = min(100, n)
     found = scan_nearest(queries, codes, range(n), k, n_bits, threads)
     n_steps = found.distances[:, -1].astype(int) + 1
-    value_cost, code_cost = _costs(n_words, lean=False)
+    value_cost, code_cost = _costs(n_words, lean)
     fewest = fewest_tables(n_bits)
     costs = dict.fromkeys(range(fewest, min(n_bits, fewest + 5) + 1), 0.0)
     for query, steps in zip(queries, n_steps, strict=True):
