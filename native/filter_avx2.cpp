@@ -120,33 +120,46 @@ struct AnyTile {
     }
 };
 
-// Codes one after the other, of two or four words: a register holds two codes or one.
-template <std::size_t Words>
+// Codes one after the other, of two words or a multiple of four, at most max_words_in_rows: a
+// register holds two codes, or four words of one.
+template <std::size_t FixedWords>
 struct Rows {
-    __m256i query;
+    const std::uint64_t* query;
+    std::size_t n_words;
 
-    void prepare(const std::uint64_t* words, std::size_t) {
-        query = Words == 2 ? _mm256_broadcastsi128_si256(
-                                 _mm_loadu_si128(reinterpret_cast<const __m128i*>(words)))
-                           : load(words);
+    void prepare(const std::uint64_t* words, std::size_t n) {
+        query = words;
+        n_words = FixedWords ? FixedWords : n;
     }
 
     __m256i distances(const std::uint64_t* codes, std::size_t i) const {
-        codes += i * Words;
-        __m256i sum = fold(ones(codes), ones(codes + 4));
-        if constexpr (Words == 2) {
+        codes += i * n_words;
+        __m256i sum;
+        if constexpr (FixedWords == 2) {
+            const __m256i words = _mm256_broadcastsi128_si256(
+                _mm_loadu_si128(reinterpret_cast<const __m128i*>(query)));
+            sum = fold(ones(codes, words), ones(codes + 4, words));
             sum = _mm256_permute4x64_epi64(sum, 0xD8);  // from the codes 0, 2, 1, 3
         } else {
-            const __m256i more = fold(ones(codes + 8), ones(codes + 12));
-            sum = _mm256_add_epi8(_mm256_permute2x128_si256(sum, more, 0x20),
-                                  _mm256_permute2x128_si256(sum, more, 0x31));
+            __m256i sums[4] = {};
+            for (std::size_t w = 0; w < n_words; w += 4) {
+                const __m256i words = load(query + w);
+#pragma GCC unroll 4
+                for (std::size_t j = 0; j < 4; ++j) {
+                    sums[j] = _mm256_add_epi8(sums[j], ones(codes + j * n_words + w, words));
+                }
+            }
+            const __m256i first = fold(sums[0], sums[1]);
+            const __m256i second = fold(sums[2], sums[3]);
+            sum = _mm256_add_epi8(_mm256_permute2x128_si256(first, second, 0x20),
+                                  _mm256_permute2x128_si256(first, second, 0x31));
         }
         return _mm256_sad_epu8(sum, _mm256_setzero_si256());
     }
 
-    // Ones in each byte.
-    __m256i ones(const std::uint64_t* words) const {
-        const Halves halves = Halves::of(_mm256_xor_si256(load(words), query));
+    // Ones in each byte of a difference.
+    static __m256i ones(const std::uint64_t* words, __m256i query_words) {
+        const Halves halves = Halves::of(_mm256_xor_si256(load(words), query_words));
         return _mm256_add_epi8(counts(halves.low), counts(halves.high));
     }
 
@@ -155,6 +168,8 @@ struct Rows {
         return _mm256_add_epi8(_mm256_unpacklo_epi64(x, y), _mm256_unpackhi_epi64(x, y));
     }
 };
+
+constexpr std::size_t max_words_in_rows = 28;  // for a byte to hold the ones of a byte of each
 
 // Go once more through a stride in which some code is near enough.
 template <typename Query>
@@ -245,10 +260,14 @@ static void filter_rows(const std::uint64_t* rows, std::size_t n_codes, std::siz
         case 1:
             return filter(rows, n_codes, 1, first, queries, n_queries, selections);
         case 2:
-            return filter_all<Rows<2>, 2>(rows, n_codes, 2, first, queries, n_queries, selections);
+            return filter_all<Rows<2>, 1>(rows, n_codes, 2, first, queries, n_queries, selections);
         case 4:
-            return filter_all<Rows<4>, 2>(rows, n_codes, 4, first, queries, n_queries, selections);
+            return filter_all<Rows<4>, 1>(rows, n_codes, 4, first, queries, n_queries, selections);
         default:
+            if (n_words % 4 == 0 && n_words <= max_words_in_rows) {
+                return filter_all<Rows<0>, 1>(rows, n_codes, n_words, first, queries, n_queries,
+                                              selections);
+            }
             return filter_one_by_one<InRows>(rows, n_codes, n_words, first, queries, n_queries,
                                              selections, popcount);
     }

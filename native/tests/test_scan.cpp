@@ -116,6 +116,27 @@ void test_every_kernel_equals_brute_force() {
     }
 }
 
+void test_opposite_codes_of_any_length_do_not_overflow() {
+    for (const hashlearn::Kernel* kernel : hashlearn::available_kernels()) {
+        for (std::size_t n_bytes = 8; n_bytes <= 8 * 70; n_bytes += 8) {
+            const std::size_t n = 130;
+            const Bytes database(n * n_bytes, 0xFF);
+            const Bytes queries(9 * n_bytes, 0);
+            for (const std::size_t n_queries : {1, 9}) {  // in rows and in tiles
+                std::vector<std::int64_t> positions(n_queries * 2);
+                std::vector<std::int32_t> distances(n_queries * 2);
+                hashlearn::scan_nearest(*kernel, {queries.data(), n_queries, n_bytes},
+                                        {database.data(), n, n_bytes}, nullptr, 2, 1,
+                                        positions.data(), distances.data());
+                const auto far = static_cast<std::int32_t>(8 * n_bytes);
+                check(pairs_of(positions, distances, 2 * n_queries - 2, 2) ==
+                          Pairs{{far, 0}, {far, 1}},
+                      "opposite codes");
+            }
+        }
+    }
+}
+
 void test_every_kernel_picks_the_near_ones_in_a_row() {
     std::mt19937 random(3);
     for (const hashlearn::Kernel* kernel : hashlearn::available_kernels()) {
@@ -245,6 +266,7 @@ void test_an_exception_in_a_task_is_thrown_again() {
 
 int main() {
     test_every_kernel_equals_brute_force();
+    test_opposite_codes_of_any_length_do_not_overflow();
     test_every_kernel_picks_the_near_ones_in_a_row();
     test_a_large_database_is_divided_with_the_same_result();
     test_many_searches_at_a_time();
