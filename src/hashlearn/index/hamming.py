@@ -12,7 +12,7 @@ from hashlearn.codes import check_codes, n_bytes
 from hashlearn.index.ids import MAX_ID, as_ids, check_rising, shortened
 from hashlearn.index.items import Items, saved_items
 from hashlearn.index.limits import MAX_BITS, MAX_K, check_integer, check_threads
-from hashlearn.index.ranking import check_values, order_by_weight
+from hashlearn.index.ranking import check_values, order_by, spherical_distances, weighted_distances
 from hashlearn.index.routes import Route, check_route, find_nearest, find_pairs, find_radius
 from hashlearn.index.scan import available_threads
 from hashlearn.index.tables import SubstringTables, fewest_tables
@@ -414,15 +414,61 @@ class HammingIndex:
         >>> index.rerank([[2.0, 0.1]], found).ids
         array([[1, 0]])
         """
-        if not isinstance(neighbors, Neighbors):
-            raise TypeError(f"neighbors must be Neighbors, got {type(neighbors).__name__}")
         checked = check_values(values, self._n_bits)
-        if len(checked) != len(neighbors):
-            raise ValueError(
-                f"values and neighbors must be of the same queries, got {len(checked)} and "
-                f"{len(neighbors)}"
-            )
-        return order_by_weight(checked, neighbors, self._items)
+        self._check_neighbors(neighbors, len(checked), "values")
+        return order_by(
+            neighbors, self._items, lambda row, codes: weighted_distances(checked[row], codes)
+        )
+
+    def rerank_spherical(self, queries: ArrayLike, neighbors: Neighbors) -> Neighbors:
+        """Order found items by their spherical Hamming distance.
+
+        Parameters
+        ----------
+        queries : array-like of shape (q, ceil(n_bits / 8)), uint8
+            Packed codes.
+        neighbors : Neighbors
+            What :meth:`search` found for the same queries.
+
+        Returns
+        -------
+        Neighbors
+            The same ids and their Hamming distances, each row in the order (spherical distance,
+            id); places without an item stay last. The Hamming distances are therefore not sorted.
+
+        Raises
+        ------
+        TypeError
+            If `queries` is not uint8 or `neighbors` is not :class:`~hashlearn.results.Neighbors`.
+        ValueError
+            If `queries` has another length than the index, or another number than `neighbors`.
+        KeyError
+            If `neighbors` holds an id that is not in the index.
+
+        Notes
+        -----
+        The spherical Hamming distance [1]_ is the number of bits that differ, divided by the number
+        of bits that are 1 in both codes; without such bits it is infinite. With hyperspheres for
+        bits, a common 1 says more than a common 0.
+
+        References
+        ----------
+        .. [1] Heo, J.-P., Lee, Y., He, J., Chang, S.-F. and Yoon, S.-E. (2012). Spherical hashing.
+           CVPR.
+
+        Examples
+        --------
+        >>> index = HammingIndex(n_bits=4)
+        >>> index.add([[0b0000], [0b1111]])
+        >>> found = index.search([[0b0001]], k=2)
+        >>> found.ids, index.rerank_spherical([[0b0001]], found).ids
+        (array([[0, 1]]), array([[1, 0]]))
+        """
+        checked = check_codes(queries, self._n_bits)
+        self._check_neighbors(neighbors, len(checked), "queries")
+        return order_by(
+            neighbors, self._items, lambda row, codes: spherical_distances(checked[row], codes)
+        )
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the index to a file, atomically, tables included.
@@ -560,6 +606,15 @@ class HammingIndex:
                 check_rising(segment.ids)
             except ValueError as error:
                 raise ValueError(f"{path} is not a valid index: {error}") from error
+
+    def _check_neighbors(self, neighbors: object, n_queries: int, name: str) -> None:
+        if not isinstance(neighbors, Neighbors):
+            raise TypeError(f"neighbors must be Neighbors, got {type(neighbors).__name__}")
+        if n_queries != len(neighbors):
+            raise ValueError(
+                f"{name} and neighbors must be of the same queries, got {n_queries} and "
+                f"{len(neighbors)}"
+            )
 
     def _n_threads(self) -> int:
         return available_threads() if self._threads is None else self._threads

@@ -1,4 +1,6 @@
-"""Asymmetric distances: real-valued queries against stored bits."""
+"""Other distances for items that were found: by real-valued queries, or by shared ones."""
+
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -80,39 +82,67 @@ def weighted_distances(
     return distances
 
 
-def order_by_weight(
-    values: NDArray[np.float64],
-    neighbors: Neighbors,
-    items: Items,
-) -> Neighbors:
-    """Order found items by their weighted distance to the queries.
+def spherical_distances(query: NDArray[np.uint8], codes: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Divide the number of bits that differ by the number of ones that two codes share.
 
     Parameters
     ----------
-    values : ndarray of shape (q, n_bits), float64
-        Values of the queries.
+    query : ndarray of shape (ceil(n_bits / 8),), uint8
+        One packed code.
+    codes : ndarray of shape (n, ceil(n_bits / 8)), uint8
+        Packed codes.
+
+    Returns
+    -------
+    ndarray of shape (n,), float64
+        Spherical Hamming distances; infinite where no ones are shared. Equal fractions are equal
+        numbers: a quotient of such small whole numbers is rounded the same way.
+
+    Examples
+    --------
+    >>> spherical_distances(np.array([3], np.uint8), np.array([[1], [3], [4]], np.uint8))
+    array([ 1.,  0., inf])
+    """
+    differing = np.bitwise_count(codes ^ query).sum(axis=1, dtype=np.float64)
+    shared = np.bitwise_count(codes & query).sum(axis=1, dtype=np.float64)
+    distances = np.full(len(codes), np.inf)
+    np.divide(differing, shared, out=distances, where=shared > 0)
+    return distances
+
+
+def order_by(
+    neighbors: Neighbors,
+    items: Items,
+    distances_of: Callable[[int, NDArray[np.uint8]], NDArray[np.float64]],
+) -> Neighbors:
+    """Order found items by another distance.
+
+    Parameters
+    ----------
     neighbors : Neighbors
-        What was found for them.
+        What was found.
     items : Items
         The items.
+    distances_of : callable
+        Gives the distances, float64 (m,), of query number ``row`` to codes, uint8 (m, n_bytes).
 
     Returns
     -------
     Neighbors
-        Each row in the order (weighted distance, id), places without an item last.
+        Each row in the order (that distance, id), places without an item last.
 
     Raises
     ------
     KeyError
         If `neighbors` holds an id that is not among the items.
     """
-    ordered, distances = neighbors.ids.copy(), neighbors.distances.copy()
-    for row, row_values in enumerate(values):
-        row_ids = ordered[row]
-        weighted = np.full(len(row_ids), np.inf)  # places without an item come last
-        present = row_ids != NO_ID
-        items.check_known(row_ids[present], "neighbors")
-        weighted[present] = weighted_distances(row_values, items.codes_of(row_ids[present]))
-        order = np.lexsort((row_ids, weighted))
-        ordered[row], distances[row] = row_ids[order], distances[row, order]
-    return Neighbors(ordered, distances)
+    ids, distances = neighbors.ids.copy(), neighbors.distances.copy()
+    for row, row_ids in enumerate(neighbors.ids):
+        is_empty = row_ids == NO_ID
+        found = row_ids[~is_empty]
+        items.check_known(found, "neighbors")
+        other = np.zeros(len(row_ids))
+        other[~is_empty] = distances_of(row, items.codes_of(found))
+        order = np.lexsort((row_ids, other, is_empty))
+        ids[row], distances[row] = row_ids[order], distances[row, order]
+    return Neighbors(ids, distances)

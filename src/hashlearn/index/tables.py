@@ -37,7 +37,19 @@ _FETCH_COST = 8.0
 
 
 class Table(NamedTuple):
-    """Codes by the value of one substring: those with value v are starts[v] to starts[v + 1]."""
+    """Codes by the value of one substring: those with value v are starts[v] to starts[v + 1].
+
+    Parameters
+    ----------
+    first_bit : int
+        Where the substring begins.
+    starts : ndarray of shape (2 ** n_bits + 1,), uint32
+        Where the entries of each value begin.
+    positions : ndarray of shape (n,), uint32, or None
+        Positions of the codes; None: the codes lie in this order themselves.
+    words : ndarray of shape (n, n_words), uint64, or None
+        The codes; None: they are looked up by position.
+    """
 
     first_bit: int
     starts: NDArray[np.uint32]
