@@ -229,4 +229,6 @@ def test_an_index_tells_its_size():
     assert repr(index) == "<HammingIndex of 0 codes of 12 bits>"
     index.add([[1, 0]] * 3)
     assert (len(index), index.n_bits, type(index.n_bits)) == (3, 12, int)
-    assert index.index_bytes == 3 * (8 + 2)
+    assert index.index_bytes == 3 * 2  # ids that are consecutive take nothing
+    index.add([[1, 0]] * 2, ids=[7, 9])
+    assert index.index_bytes == 5 * (8 + 2)

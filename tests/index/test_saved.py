@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from hashlearn import storage
 from hashlearn.codes import pack_bits
-from hashlearn.index import HammingIndex
+from hashlearn.index import HammingIndex, items
 from hashlearn.storage import read_arrays, write_arrays
 
 
@@ -66,25 +66,47 @@ def test_an_opened_index_changes_in_memory_only(path, mmap):
     assert path.read_bytes() == before
 
 
-def test_arrays_stay_mapped_until_the_first_change(tmp_path):
-    def is_mapped(array):
-        while array is not None and not isinstance(array, np.memmap):
-            array = getattr(array, "base", None)
-        return array is not None
+def is_mapped(array):
+    while array is not None and not isinstance(array, np.memmap):
+        array = getattr(array, "base", None)
+    return array is not None
 
-    path = tmp_path / "codes.index"
-    index = HammingIndex(12)
-    index.add([[1, 0]] * 4)
-    index.save(path)
+
+def bases(index):
+    """Arrays of the segment that came from a file."""
+    base = index._items.segments[0]
+    return base.ids, base.codes
+
+
+def test_arrays_stay_mapped_whatever_is_added_and_removed(path, monkeypatch):
+    monkeypatch.setattr(items, "_SMALL", 0)
     opened = HammingIndex.open(path)
-    assert is_mapped(opened.ids)
-    assert is_mapped(opened.codes)
+    ids, codes = opened.ids, opened.codes
+    assert is_mapped(ids)
+    assert is_mapped(codes)
     opened.search([[1, 0]], 2)
     assert is_mapped(opened.codes)
     opened.add([[1, 0]])
+    opened.remove(ids[:1])
+    for now, before in zip(bases(opened), (ids, codes), strict=True):
+        assert np.shares_memory(now, before)
+    assert len(opened) == 9
+    for _ in range(8):  # until so much has changed that a copy is due
+        opened.remove(opened.ids[:1])
     assert not is_mapped(opened.ids)
     assert not is_mapped(opened.codes)
     assert not is_mapped(HammingIndex.open(path, mmap=False).codes)
+
+
+def test_few_items_are_copied_at_the_first_change(path):
+    for change in (
+        lambda index: index.add([[1, 0]], [0]),
+        lambda index: index.remove(index.ids[:1]),
+    ):
+        opened = HammingIndex.open(path)
+        change(opened)
+        assert len(opened._items.segments) == 1
+        assert not any(is_mapped(array) for array in bases(opened))
 
 
 def test_a_mapped_index_can_be_saved_over_its_own_file(path):
@@ -123,10 +145,18 @@ def test_an_interrupted_save_leaves_the_old_file_whole(path, monkeypatch):
     assert list(path.parent.iterdir()) == [path]
 
 
-def refuse(path, message=None):
-    for mmap in (False, True):
+def open_whole(path):
+    return HammingIndex.open(path, mmap=False)
+
+
+EVERY_WAY = (HammingIndex.open, open_whole, HammingIndex.verify)
+CAREFUL_WAYS = (open_whole, HammingIndex.verify)  # those that read what arrays hold
+
+
+def refuse(path, message=None, ways=EVERY_WAY):
+    for way in ways:
         with pytest.raises(ValueError, match=message) as caught:
-            HammingIndex.open(path, mmap=mmap)
+            way(path)
         assert str(path) in str(caught.value)
 
 
@@ -145,8 +175,7 @@ def test_a_flipped_byte_anywhere_is_found(path):
         if place < head:
             refuse(path)
         else:  # mapping does not look at the checksums of the arrays
-            with pytest.raises(ValueError, match=r"codes\.index is damaged"):
-                HammingIndex.open(path, mmap=False)
+            refuse(path, "codes.index is damaged: the checksum of array", CAREFUL_WAYS)
 
 
 def test_a_file_that_is_not_an_index_is_refused(tmp_path):
@@ -181,12 +210,38 @@ def test_a_file_with_a_wrong_next_id_is_refused(path, next_id):
     refuse(path, "next_id must be from")
 
 
-@pytest.mark.parametrize("name", ["n_bits", "next_id", "ids", "codes"])
+@pytest.mark.parametrize("first_id", [-1, 2**63 - 8, 2**70, "1", 1.0, None, [1]])
+def test_a_file_with_a_wrong_first_id_is_refused(path, first_id):
+    header, arrays = read_arrays(path, "index")
+    del arrays["ids"]
+    write_arrays(path, "index", header | {"first_id": first_id, "next_id": 2**63}, arrays)
+    refuse(path, "first_id must be from 0 to")
+
+
+def test_ids_in_a_row_are_told_by_the_first(tmp_path):
+    index, path = HammingIndex(8), tmp_path / "row.index"
+    index.add([[3], [1], [2]], ids=[2**63 - 1, 2**63 - 2, 2**63 - 3])
+    index.save(path)
+    header, arrays = read_arrays(path, "index")
+    assert list(arrays) == ["codes"]
+    assert header["first_id"] == 2**63 - 3
+    for way in (HammingIndex.open, open_whole):
+        assert_same(way(path), index)
+
+
+@pytest.mark.parametrize("name", ["n_bits", "next_id", "codes"])
 def test_a_file_that_lacks_something_is_refused(path, name):
     header, arrays = read_arrays(path, "index")
     (header if name in header else arrays).pop(name)
     write_arrays(path, "index", header, arrays)
     refuse(path, f"it has no '{name}'")
+
+
+def test_a_file_that_tells_no_ids_is_refused(path):
+    header, arrays = read_arrays(path, "index")
+    del arrays["ids"]
+    write_arrays(path, "index", header, arrays)
+    refuse(path, "first_id must be from 0 to .* got None")
 
 
 @pytest.mark.parametrize(
@@ -197,17 +252,35 @@ def test_a_file_that_lacks_something_is_refused(path, name):
         ("ids", np.array(3), "one a code"),
         ("ids", np.arange(9, dtype=np.int32), "must be int64"),
         ("ids", np.arange(9.0), "must be int64"),
-        ("ids", np.arange(9)[::-1], "rising"),
-        ("ids", np.zeros(9, np.int64), "rising"),
-        ("ids", np.arange(-1, 8), "0 or more"),
         ("codes", np.zeros((8, 2), np.uint8), "one a code"),
         ("codes", np.zeros((9, 3), np.uint8), "12 bits take 2 bytes"),
         ("codes", np.zeros(18, np.uint8), "shape"),
         ("codes", np.zeros((9, 2), np.int8), "uint8"),
-        ("codes", np.full((9, 2), 255, np.uint8), "0 in the last 4 bits"),
     ],
 )
-def test_a_file_with_wrong_arrays_is_refused(path, name, array, message):
+def test_a_file_with_arrays_of_another_form_is_refused(path, name, array, message):
     header, arrays = read_arrays(path, "index")
     write_arrays(path, "index", header, arrays | {name: array})
     refuse(path, message)
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "message"),
+    [
+        ("ids", np.arange(9)[::-1], "rising"),
+        ("ids", np.zeros(9, np.int64), "rising"),
+        ("ids", np.arange(-1, 8), "0 or more"),
+        ("codes", np.full((9, 2), 255, np.uint8), "0 in the last 4 bits"),
+    ],
+)
+def test_a_file_with_wrong_values_is_refused_when_they_are_read(path, name, array, message):
+    header, arrays = read_arrays(path, "index")
+    write_arrays(path, "index", header, arrays | {name: array})
+    refuse(path, message, CAREFUL_WAYS)
+    assert len(HammingIndex.open(path)) == 9
+
+
+def test_the_last_id_of_a_mapped_file_is_compared_with_the_next(path):
+    header, arrays = read_arrays(path, "index")
+    write_arrays(path, "index", header | {"next_id": 5}, arrays | {"ids": np.arange(9)})
+    refuse(path, "next_id must be from 9 to")

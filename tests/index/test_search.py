@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hashlearn.codes import hamming_distances, pack_bits
-from hashlearn.index import HammingIndex, scan
+from hashlearn.index import HammingIndex, routes, scan
+from hashlearn.index.bitmaps import as_bitmap
 from hashlearn.results import Neighbors
 
 LARGEST_ID = 2**63 - 1
@@ -182,12 +183,11 @@ def test_every_kernel_finds_what_the_definition_says(kernel, n_bits, n, n_querie
     n_queries=st.integers(0, 12),
     k=st.integers(1, 800),
     share=st.sampled_from([0.0, 0.01, 0.5, 1.0]),
-    copy_queries=st.sampled_from([0, 16]),
     seed=st.integers(0, 2**32 - 1),
 )
 @settings(max_examples=60, deadline=None)
 def test_a_scan_of_allowed_codes_is_one_of_those_alone(
-    kernel, n_bytes, n, n_queries, k, share, copy_queries, seed
+    kernel, n_bytes, n, n_queries, k, share, seed
 ):
     rng = np.random.default_rng(seed)
     codes, queries = make_codes(rng, n, 8 * n_bytes), make_codes(rng, n_queries, 8 * n_bytes)
@@ -200,9 +200,9 @@ def test_a_scan_of_allowed_codes_is_one_of_those_alone(
         expected = scan.scan_nearest(queries, *alone, k, 8 * n_bytes, 1)
         expected_within = scan.scan_radius(queries, *alone, radius, 1)
         patch.setenv("HASHLEARN_KERNEL", kernel)
-        patch.setattr(scan, "_COPY_QUERIES", copy_queries)
-        found = scan.scan_nearest(queries, codes, ids, k, 8 * n_bytes, threads, allowed=allowed)
-        within = scan.scan_radius(queries, codes, ids, radius, threads, allowed=allowed)
+        bitmap = as_bitmap(allowed)
+        found = scan.scan_nearest(queries, codes, ids, k, 8 * n_bytes, threads, allowed=bitmap)
+        within = scan.scan_radius(queries, codes, ids, radius, threads, allowed=bitmap)
     assert_same(found, expected)
     assert_same(within, expected_within)
 
@@ -387,7 +387,7 @@ def test_pairs_within_a_radius_are_those_of_a_double_loop(kernel, n_bits, n, row
     radius = int(rng.integers(0, n_bits + 1))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HASHLEARN_KERNEL", kernel)
-        patch.setattr(scan, "_PAIR_ROWS", rows)
+        patch.setattr(routes, "_PAIR_ROWS", rows)
         parts = list(index.pairs_within(radius))
     assert all(len(part) for part in parts)
     found = [
