@@ -255,6 +255,7 @@ def test_a_file_that_tells_no_ids_is_refused(path):
         ("codes", np.zeros((8, 2), np.uint8), "one a code"),
         ("codes", np.zeros((9, 3), np.uint8), "12 bits take 2 bytes"),
         ("codes", np.zeros(18, np.uint8), "shape"),
+        ("codes", np.array(3, np.uint8), "shape"),
         ("codes", np.zeros((9, 2), np.int8), "uint8"),
     ],
 )

@@ -552,7 +552,7 @@ class HammingIndex:
         try:
             index = cls(header["n_bits"], threads)
             codes = arrays["codes"]
-            check_codes(codes[:0] if mmap else codes, index.n_bits)
+            check_codes(codes[:0] if mmap and codes.ndim else codes, index.n_bits)
             tables = None
             if "tables" in header:
                 tables = SubstringTables.from_file(
