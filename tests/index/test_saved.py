@@ -203,14 +203,16 @@ def test_a_file_with_a_wrong_length_is_refused(path, n_bits):
     refuse(path, "is not a valid index")
 
 
-@pytest.mark.parametrize("next_id", [-1, 0, 2**63 - 1000, 2**63 + 1, 10**30, "1", 1.0, None, [1]])
+@pytest.mark.parametrize(
+    "next_id", [-1, 0, 2**63 - 1000, 2**63 + 1, 10**30, "1", 1.0, None, [1], True]
+)
 def test_a_file_with_a_wrong_next_id_is_refused(path, next_id):
     header, arrays = read_arrays(path, "index")
     write_arrays(path, "index", header | {"next_id": next_id}, arrays)
     refuse(path, "next_id must be from")
 
 
-@pytest.mark.parametrize("first_id", [-1, 2**63 - 8, 2**70, "1", 1.0, None, [1]])
+@pytest.mark.parametrize("first_id", [-1, 2**63 - 8, 2**70, "1", 1.0, None, [1], True])
 def test_a_file_with_a_wrong_first_id_is_refused(path, first_id):
     header, arrays = read_arrays(path, "index")
     del arrays["ids"]

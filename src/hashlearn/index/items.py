@@ -587,7 +587,7 @@ def saved_items(
     """
     known: SortedIds
     if ids is None:
-        if not isinstance(first_id, int) or not 0 <= first_id <= MAX_ID + 1 - len(codes):
+        if type(first_id) is not int or not 0 <= first_id <= MAX_ID + 1 - len(codes):
             raise ValueError(
                 f"first_id must be from 0 to {MAX_ID + 1 - len(codes)}, got {first_id!r}"
             )
@@ -599,7 +599,7 @@ def saved_items(
             check_rising(ids)
         known = ids
     smallest = int(known[-1]) + 1 if len(known) else 0
-    if not isinstance(next_id, int) or not smallest <= next_id <= MAX_ID + 1:
+    if type(next_id) is not int or not smallest <= next_id <= MAX_ID + 1:
         raise ValueError(f"next_id must be from {smallest} to 2**63, got {next_id!r}")
     segments = (Segment(known, codes, tables=tables),) if len(codes) else ()
     return Items(codes.shape[1], segments, next_id)
