@@ -187,14 +187,14 @@ class SubstringTables:
         Returns
         -------
         positions : ndarray of shape (q, k), int64
-            Positions in the order (distance, position).
+            Positions in the order (distance, position); 0 for a query that gave up.
         distances : ndarray of shape (q, k), int32
             Their distances.
         spent : ndarray of shape (q,), float64
-            Costs of each query; -1 for one that gave up, whose rows mean nothing.
+            Costs of each query; -1 for one that gave up.
         """
-        positions = np.empty((len(queries), k), dtype=np.int64)
-        distances = np.empty((len(queries), k), dtype=np.int32)
+        positions = np.zeros((len(queries), k), dtype=np.int64)
+        distances = np.zeros((len(queries), k), dtype=np.int32)
         spent = np.empty(len(queries))
         native.find_nearest(
             queries, self.codes, list(self.tables), allowed, (*self._costs(), budget),
