@@ -1,12 +1,15 @@
 """What an index holds after additions and removals."""
 
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from hashlearn.index import HammingIndex
+from hashlearn.index import HammingIndex, items
 
 LARGEST_ID = 2**63 - 1
 
@@ -18,30 +21,45 @@ class AnyHistory(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        self.index = HammingIndex(8)
+        # So few items that tails, gaps, merges and copies all happen.
+        self.patch = pytest.MonkeyPatch()
+        self.patch.setattr(items, "_SMALL", 2)
+        self.patch.setattr(items, "_TAIL_PART", 2)
+        self.patch.setattr(items, "_GAP_PART", 2)
+        self.patch.setattr(items, "_SPARSE_PART", 2)
+        self.folder = tempfile.TemporaryDirectory()
+        self.n_files = 0
+        self.index = HammingIndex(8, threads=2)
         self.items = {}
         self.next_id = 0
+        self.earlier = []
 
-    @rule(ids=st.lists(ids_of_items, unique=True, max_size=4), code=st.integers(0, 255))
-    def add(self, ids, code):
-        codes = np.full((len(ids), 1), code, np.uint8)
+    def teardown(self):
+        self.patch.undo()
+        self.index = self.earlier = None  # a mapped file cannot be deleted everywhere
+        self.folder.cleanup()
+
+    @rule(ids=st.lists(ids_of_items, unique=True, max_size=6), seed=st.integers(0, 255))
+    def add(self, ids, seed):
+        codes = some_codes(len(ids), seed)
         if self.items.keys() & set(ids):
             with pytest.raises(ValueError, match="already in the index"):
                 self.index.add(codes, ids)
         else:
             self.index.add(codes, ids)
-            self.items |= dict.fromkeys(ids, code)
+            self.items |= dict(zip(ids, codes[:, 0].tolist(), strict=True))
             self.next_id = max([self.next_id, *(id_ + 1 for id_ in ids)])
 
-    @rule(n=st.integers(0, 3), code=st.integers(0, 255))
-    def add_without_ids(self, n, code):
-        codes = np.full((n, 1), code, np.uint8)
+    @rule(n=st.integers(0, 9), seed=st.integers(0, 255))
+    def add_without_ids(self, n, seed):
+        codes = some_codes(n, seed)
         if self.next_id + n > LARGEST_ID + 1:
-            with pytest.raises(ValueError, match=r"not [123] integers left .* give ids"):
+            with pytest.raises(ValueError, match=r"not [1-9] integers left .* give ids"):
                 self.index.add(codes)
         else:
             self.index.add(codes)
-            self.items |= dict.fromkeys(range(self.next_id, self.next_id + n), code)
+            new_ids = range(self.next_id, self.next_id + n)
+            self.items |= dict(zip(new_ids, codes[:, 0].tolist(), strict=True))
             self.next_id += n
 
     @rule(ids=st.lists(ids_of_items, max_size=3))
@@ -54,15 +72,94 @@ class AnyHistory(RuleBasedStateMachine):
             with pytest.raises(KeyError, match="not in the index"):
                 self.index.remove(ids)
 
+    @precondition(lambda self: self.items)
+    @rule(places=st.lists(st.floats(0, 0.999), min_size=1, max_size=3))
+    def remove_some_that_are_there(self, places):
+        ids = sorted(self.items)
+        self.remove([ids[int(place * len(ids))] for place in places])
+
+    @rule(n_tables=st.sampled_from([None, 1, 2, 3, 8]), lean=st.booleans())
+    def build_tables(self, n_tables, lean):
+        self.index.build_tables(n_tables, lean=lean)
+
+    @rule(mmap=st.booleans())
+    def save_and_open(self, mmap):
+        n_tables = self.index.n_tables
+        path = Path(self.folder.name, f"{self.n_files}.index")
+        self.n_files += 1
+        self.index.save(path)
+        HammingIndex.verify(path)
+        self.index = HammingIndex.open(path, mmap=mmap, threads=2)
+        assert len(self.index._items.segments) == bool(self.items)
+        # Without a number, tables are as many as suit the number of items.
+        assert bool(self.index.n_tables) == bool(n_tables)
+
+    @rule(
+        query=st.integers(0, 255),
+        k=st.integers(1, 12),
+        radius=st.integers(0, 8),
+        route=st.sampled_from(["auto", "scan", "tables"]),
+        chosen=st.integers(0, 2**16 - 1),
+    )
+    def search_with_a_mask(self, query, k, radius, route, chosen):
+        marks = [bool(chosen >> number % 16 & 1) for number in range(len(self.items))]
+        wanted = [id_ for id_, mark in zip(sorted(self.items), marks, strict=True) if mark]
+        for mask in (np.array(marks, bool), np.array(wanted[::-1], np.int64)):
+            self.search(query, k, radius, route, wanted, mask)
+
+    @rule()
+    def remember(self):
+        before = self.index._items
+        self.earlier.append((before, before.ids.copy(), before.codes.copy()))
+
+    def search(self, query, k, radius, route, wanted, mask):
+        expected = sorted(((self.items[id_] ^ query).bit_count(), id_) for id_ in wanted)
+        found = self.index.search([[query]], k, mask=mask, route=route)
+        pairs = list(zip(found.distances[0].tolist(), found.ids[0].tolist(), strict=True))
+        assert pairs == (expected + [(9, -1)] * k)[:k]
+        ids, distances = self.index.search_radius([[query]], radius, mask=mask, route=route)[0]
+        pairs = list(zip(distances.tolist(), ids.tolist(), strict=True))
+        assert pairs == [pair for pair in expected if pair[0] <= radius]
+
     @invariant()
     def they_agree(self):
-        assert self.index.ids.tolist() == sorted(self.items)
-        assert self.index.codes[:, 0].tolist() == [self.items[id_] for id_ in sorted(self.items)]
+        ids = sorted(self.items)
+        assert self.index.ids.tolist() == ids
+        assert self.index.codes[:, 0].tolist() == [self.items[id_] for id_ in ids]
         assert len(self.index) == len(self.items)
+        assert self.index.index_bytes >= len(ids)
+        assert all(id_ in self.index for id_ in ids)
+        assert not any(id_ in self.index for id_ in range(25) if id_ not in self.items)
+
+    @invariant()
+    def every_route_finds_the_same(self):
+        for route in ("auto", "scan", "tables"):
+            self.search(0x5A, len(self.items) + 1, 3, route, self.items, None)
+        pairs = [
+            (first, second)
+            for part in self.index.pairs_within(1)
+            for first, second in zip(part.first_ids.tolist(), part.second_ids.tolist(), strict=True)
+        ]
+        assert sorted(pairs) == [
+            (i, j)
+            for i in sorted(self.items)
+            for j in sorted(self.items)
+            if i < j and (self.items[i] ^ self.items[j]).bit_count() <= 1
+        ]
+
+    @invariant()
+    def what_was_earlier_stays_as_it_was(self):
+        for before, ids, codes in self.earlier:
+            np.testing.assert_array_equal(before.ids, ids)
+            np.testing.assert_array_equal(before.codes, codes)
+
+
+def some_codes(n, seed):
+    return np.random.default_rng(seed).integers(0, 256, (n, 1), dtype=np.uint8)
 
 
 TestAnyHistory = AnyHistory.TestCase
-TestAnyHistory.settings = settings(max_examples=60, stateful_step_count=15, deadline=None)
+TestAnyHistory.settings = settings(max_examples=60, stateful_step_count=20, deadline=None)
 
 
 def make_index(n):
