@@ -315,16 +315,18 @@ class SubstringTables:
         ValueError
             If the tables do not fit the codes.
         """
-        first_bits, n_tables = header["first_bits"], header["n_tables"]
+        first_bits, n_tables, lean = header["first_bits"], header["n_tables"], header["lean"]
         if not isinstance(first_bits, list) or not 0 < len(first_bits) <= n_bits:
             raise ValueError(f"first_bits must be 1 to {n_bits} integers, got {first_bits!r}")
         tables, end = [], n_bits
         for number, first_bit in enumerate(first_bits):
-            if not isinstance(first_bit, int) or not 0 <= first_bit < end:
+            if type(first_bit) is not int or not 0 <= first_bit < end:
                 raise ValueError(f"first_bits must fall from below {n_bits} to 0: {first_bits}")
             name = f"table{number}"
             starts, positions = arrays[f"{name}.starts"], arrays.get(f"{name}.positions")
             words = arrays.get(f"{name}.words") if positions is not None else _as_words(codes)
+            if positions is None and words is None:
+                raise KeyError(f"{name}.positions")
             _check_array(f"{name}.starts", starts, np.uint32, (2 ** (end - first_bit) + 1,))
             if positions is not None:
                 _check_array(f"{name}.positions", positions, np.uint32, (len(codes),))
@@ -334,9 +336,13 @@ class SubstringTables:
                 )
             tables.append(Table(first_bit, starts, positions, words))
             end = first_bit
-        if end != 0 or not (n_tables is None or (isinstance(n_tables, int) and n_tables > 0)):
+        if end != 0:
             raise ValueError("the substrings do not cover the codes")
-        return cls(codes, n_bits, tuple(tables), n_tables, bool(header["lean"]), threads)
+        if n_tables is not None and (type(n_tables) is not int or n_tables != len(tables)):
+            raise ValueError(f"n_tables must be {len(tables)} or null, got {n_tables!r}")
+        if type(lean) is not bool:
+            raise ValueError(f"lean must be true or false, got {lean!r}")
+        return cls(codes, n_bits, tuple(tables), n_tables, lean, threads)
 
     def _is_lean(self) -> bool:
         return any(table.words is None for table in self.tables)
