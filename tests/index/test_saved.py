@@ -1,5 +1,7 @@
 """Indexes on disk."""
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,7 +9,8 @@ from hypothesis import strategies as st
 
 from hashlearn import storage
 from hashlearn.codes import pack_bits
-from hashlearn.index import HammingIndex, items
+from hashlearn.index import HammingIndex, items, routes, scan
+from hashlearn.index.tables import SubstringTables
 from hashlearn.storage import read_arrays, write_arrays
 
 
@@ -287,3 +290,272 @@ def test_the_last_id_of_a_mapped_file_is_compared_with_the_next(path):
     header, arrays = read_arrays(path, "index")
     write_arrays(path, "index", header | {"next_id": 5}, arrays | {"ids": np.arange(9)})
     refuse(path, "next_id must be from 9 to")
+
+
+needs_tables = pytest.mark.skipif(scan.native is None, reason="the extension is not built")
+
+
+def make_tables(n=101, n_bits=64, *, in_a_row=False, in_order=False, lean=False, n_tables=8):
+    rng = np.random.default_rng(n)
+    codes = pack_bits(rng.integers(0, 2, (n // 2 + 1, n_bits)))[rng.integers(0, n // 2 + 1, n)]
+    if in_order:
+        codes = codes[np.lexsort(codes.T)]
+    index = HammingIndex(n_bits, threads=2)
+    index.add(codes, None if in_a_row else 5 + 3 * np.arange(n))
+    index.build_tables(n_tables, lean=lean)
+    return index
+
+
+def assert_same_results(found, expected, routes=("tables", "auto", "scan")):
+    queries = expected.codes[:9] ^ np.uint8(1)
+    for route in routes:
+        for search, number in (("search", 3), ("search", 200), ("search_radius", 9)):
+            ours = getattr(found, search)(queries, number, route=route)
+            theirs = getattr(expected, search)(queries, number, route="scan")
+            for name, array in vars(theirs).items():
+                np.testing.assert_array_equal(getattr(ours, name), array)
+    ours, theirs = list(found.pairs_within(9)), list(expected.pairs_within(9))
+    assert [vars(part).keys() for part in ours] == [vars(part).keys() for part in theirs]
+    for part, other in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(part.first_ids, other.first_ids)
+        np.testing.assert_array_equal(part.second_ids, other.second_ids)
+
+
+@needs_tables
+@pytest.mark.parametrize("mmap", [False, True])
+@pytest.mark.parametrize("lean", [False, True])
+@pytest.mark.parametrize("in_a_row", [False, True])
+@pytest.mark.parametrize("in_order", [False, True])
+@pytest.mark.parametrize("n_bits", [60, 44])
+def test_tables_are_saved_and_not_built_again(
+    tmp_path, monkeypatch, mmap, lean, in_a_row, in_order, n_bits
+):
+    index = make_tables(n_bits=n_bits, in_a_row=in_a_row, in_order=in_order, lean=lean)
+    index.save(tmp_path / "a.index")
+    HammingIndex.verify(tmp_path / "a.index")
+    monkeypatch.setattr(SubstringTables, "build", None)
+    opened = HammingIndex.open(tmp_path / "a.index", mmap=mmap, threads=2)
+    assert_same(opened, index)
+    assert opened.n_tables == 8
+    assert opened.index_bytes == index.index_bytes
+    assert_same_results(opened, index)
+    opened.save(tmp_path / "b.index")
+    assert (tmp_path / "a.index").read_bytes() == (tmp_path / "b.index").read_bytes()
+
+
+@needs_tables
+@pytest.mark.parametrize("kernel", scan.native.kernels() if scan.native else ())
+@pytest.mark.parametrize("n", [100, 101, 102])
+def test_mapped_codes_in_order_may_begin_anywhere(tmp_path, monkeypatch, kernel, n):
+    index = make_tables(n, in_order=True)
+    index.save(tmp_path / "a.index")
+    monkeypatch.setenv("HASHLEARN_KERNEL", kernel)
+    assert_same_results(HammingIndex.open(tmp_path / "a.index"), index)
+
+
+@needs_tables
+@pytest.mark.parametrize("lean", [False, True])
+@pytest.mark.parametrize("n_tables", [None, 9])
+def test_what_is_built_after_opening_is_like_what_was_saved(tmp_path, monkeypatch, lean, n_tables):
+    make_tables(lean=lean, n_tables=n_tables).save(tmp_path / "a.index")
+    opened = HammingIndex.open(tmp_path / "a.index")
+    monkeypatch.setattr(items, "_SMALL", 0)
+    opened.remove(opened.ids[::2])
+    (whole,) = opened._items.segments
+    assert len(whole.tables.codes) == 50
+    assert (whole.tables.n_tables, whole.tables.lean) == (n_tables, lean)
+    assert_same_results(opened, opened)
+
+
+@needs_tables
+@pytest.mark.parametrize("in_a_row", [False, True])
+@pytest.mark.parametrize("n_tables", [0, 8])
+def test_a_mapped_base_is_neither_copied_nor_changed(tmp_path, monkeypatch, in_a_row, n_tables):
+    index, path = make_tables(in_a_row=in_a_row), tmp_path / "a.index"
+    if not n_tables:
+        index = HammingIndex(64)
+        index.add(make_tables().codes, None if in_a_row else 5 + 3 * np.arange(101))
+    index.save(path)
+    before = path.read_bytes()
+    monkeypatch.setattr(items, "_SMALL", 0)
+    opened = HammingIndex.open(path)
+    (base,) = opened._items.segments
+    ids, codes = index.ids, index.codes.copy()
+    between = 2**61 if in_a_row else ids[20] + 1
+    for changed in (opened, index):
+        changed.add(codes[:5])
+        changed.remove([*ids[[3, 50]], ids[-1] + 2])
+        changed.add(codes[5:7], ids=[2**62, between])
+    now, tail = opened._items.segments
+    assert now.codes is base.codes
+    assert now.tables is base.tables
+    assert in_a_row or np.shares_memory(now.ids, base.ids)
+    assert not np.shares_memory(tail.codes, base.codes)
+    assert_same(opened, index)
+    assert_same_results(opened, index)
+    assert path.read_bytes() == before
+
+
+@needs_tables
+@pytest.mark.parametrize("n_tables", [0, 8])
+def test_a_tail_and_gaps_are_saved_as_one_whole(tmp_path, monkeypatch, n_tables):
+    monkeypatch.setattr(items, "_SMALL", 0)
+    index = make_tables()
+    if not n_tables:
+        index = HammingIndex(64)
+        index.add(make_tables().codes, 5 + 3 * np.arange(101))
+    index.add(index.codes[:5], ids=[0, 6, 9, 10, 2**40])
+    index.remove(index.ids[[0, 8, 50]])
+    assert len(index._items.segments) == 2
+    before = index._items
+    index.save(tmp_path / "a.index")
+    assert index._items is before
+    HammingIndex.verify(tmp_path / "a.index")
+    for way in (HammingIndex.open, open_whole):
+        opened = way(tmp_path / "a.index")
+        (segment,) = opened._items.segments
+        assert segment.present is None
+        assert opened.n_tables == n_tables
+        assert_same(opened, index)
+        assert_same_results(opened, index)
+        opened.add(index.codes[:1])
+        assert opened.ids[-1] == 2**40 + 1
+
+
+def sections_of(path):
+    """Where each array stands in a file: name, first byte, end."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        layout = json.loads(file.read(length))
+    del layout["__metadata__"]
+    for name, entry in layout.items():
+        begin, end = entry["data_offsets"]
+        yield name, 8 + length + begin, 8 + length + end
+
+
+@needs_tables
+@pytest.mark.parametrize("lean", [False, True])
+@pytest.mark.parametrize("in_order", [False, True])
+@pytest.mark.parametrize("n_bits", [32, 44])
+def test_garbage_in_mapped_arrays_does_no_harm(tmp_path, monkeypatch, lean, in_order, n_bits):
+    path = tmp_path / "a.index"
+    index = make_tables(100, n_bits, in_order=in_order, lean=lean, n_tables=n_bits // 4)
+    index.save(path)
+    whole, queries = path.read_bytes(), index.codes[:4]
+    rng = np.random.default_rng(n_bits)
+    monkeypatch.setattr(routes, "_BATCH_SCAN_COST", 1e9)  # so that auto prefers the tables
+    monkeypatch.setattr(routes, "_SINGLE_SCAN_COST", 1e9)
+    for name, begin, end in sections_of(path):
+        end -= 8 * (name == "ids")  # the last one is checked when it is opened
+        size = end - begin
+        garbage = {
+            "random": rng.bytes(size),
+            "ones": b"\xff" * size,
+            "zeros": bytes(size),
+            "backwards": whole[begin:end][::-1],
+            "positions": rng.integers(0, 103, size // 4 + 1, np.uint32).tobytes()[:size],
+        }
+        for kind, wrong in garbage.items():
+            if wrong == whole[begin:end]:
+                continue
+            path.write_bytes(whole[:begin] + wrong + whole[end:])
+            opened = HammingIndex.open(path)
+            for route in ("tables", "auto", "scan"):
+                for k in (1, 5, 100):
+                    assert opened.search(queries, k, route=route).ids.shape == (4, k), (name, kind)
+                for radius in (0, 3, n_bits):
+                    assert len(opened.search_radius(queries, radius, route=route)) == 4
+                marks = rng.random(100) < 0.5
+                opened.search(queries, 5, mask=marks, route=route)
+            list(opened.pairs_within(2))
+            refuse(path, f"damaged: the checksum of array '{name}'", CAREFUL_WAYS)
+
+
+@needs_tables
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *[
+            ("first_bits", value)
+            for value in (None, 5, "8", {}, [], [8], [0, 8], [9, 0], [8, 0, 0])
+        ],
+        *[("first_bits", value) for value in ([8.0, 0], ["8", 0], [8, False], [True, 0], [8, -1])],
+        *[("first_bits", value) for value in ([16, 0], [8, None], [12, 8, 4, 0], [10**30, 0])],
+        *[("n_tables", value) for value in (0, -1, 1, 3, 17, 10**30, 2.0, "2", [2], True)],
+        *[("lean", value) for value in (None, 0, 1, "no", [], 0.5)],
+    ],
+)
+def test_a_file_with_a_wrong_description_of_tables_is_refused(tmp_path, name, value):
+    path = tmp_path / "a.index"
+    make_tables(n_bits=16, n_tables=2).save(path)
+    header, arrays = read_arrays(path, "index")
+    assert header["tables"] == {"first_bits": [8, 0], "n_tables": 2, "lean": False}
+    header["tables"][name] = value
+    write_arrays(path, "index", header, arrays)
+    refuse(path, "is not a valid index")
+
+
+@needs_tables
+@pytest.mark.parametrize("value", [None, 3, "tables", [], {}, [8, 0]])
+def test_a_file_with_tables_of_another_form_is_refused(tmp_path, value):
+    path = tmp_path / "a.index"
+    make_tables(n_bits=16, n_tables=2).save(path)
+    header, arrays = read_arrays(path, "index")
+    write_arrays(path, "index", header | {"tables": value}, arrays)
+    refuse(path, "is not a valid index")
+
+
+@needs_tables
+@pytest.mark.parametrize("name", ["first_bits", "n_tables", "lean", "starts", "positions"])
+def test_a_file_that_lacks_a_part_of_the_tables_is_refused(tmp_path, name):
+    path = tmp_path / "a.index"
+    make_tables(n_bits=16, n_tables=2).save(path)
+    header, arrays = read_arrays(path, "index")
+    header["tables"].pop(name, None)
+    arrays.pop(f"table1.{name}", None)
+    write_arrays(path, "index", header, arrays)
+    refuse(path, f"it has no '(table1.)?{name}'")
+
+
+@needs_tables
+@pytest.mark.parametrize(
+    ("name", "array"),
+    [
+        ("starts", np.zeros(256, np.uint32)),
+        ("starts", np.zeros((257, 1), np.uint32)),
+        ("starts", np.zeros(257, np.int32)),
+        ("starts", np.array(0, np.uint32)),
+        ("positions", np.zeros(100, np.uint32)),
+        ("positions", np.zeros(101, np.int64)),
+        ("words", np.zeros((101, 2), np.uint64)),
+        ("words", np.zeros((100, 1), np.uint64)),
+        ("words", np.zeros(101, np.uint64)),
+        ("words", np.zeros((101, 1), np.int64)),
+    ],
+)
+def test_a_file_with_tables_that_do_not_fit_is_refused(tmp_path, name, array):
+    path = tmp_path / "a.index"
+    make_tables(n_bits=16, n_tables=2).save(path)
+    header, arrays = read_arrays(path, "index")
+    write_arrays(path, "index", header, arrays | {f"table1.{name}": array})
+    refuse(path, f"table1.{name} must be")
+
+
+@needs_tables
+def test_a_table_without_words_reads_the_codes(tmp_path):
+    path, index = tmp_path / "a.index", make_tables(n_bits=16, n_tables=2)
+    index.save(path)
+    header, arrays = read_arrays(path, "index")
+    del arrays["table0.words"]
+    write_arrays(path, "index", header, arrays)
+    assert_same_results(HammingIndex.open(path), index)
+
+
+def test_tables_wait_in_a_file_for_an_engine(tmp_path, monkeypatch):
+    index, path = make_tables(), tmp_path / "a.index"
+    index.save(path)
+    monkeypatch.setenv("HASHLEARN_KERNEL", "numpy")
+    opened = HammingIndex.open(path)
+    assert_same_results(opened, index)
+    opened.save(path)
+    assert HammingIndex.open(path).n_tables == index.n_tables
