@@ -236,6 +236,7 @@ def set_scan_cost(patch, nanoseconds):
     """Let a scan of 1000 codes of a word cost that much."""
     patch.setattr(routes, "_BATCH_SCAN_COST", nanoseconds / 1000)
     patch.setattr(routes, "_SINGLE_SCAN_COST", nanoseconds / 1000)
+    patch.setattr(routes, "_CACHED_SCAN_COST", nanoseconds / 1000)
 
 
 @pytest.mark.parametrize("n_queries", [0, 1, 16, 17, 45])
@@ -517,7 +518,7 @@ def test_tables_can_be_built_again_with_another_number(crowd):
         assert index.n_tables == n_tables
         assert_finds(index, queries, 3, 9, route="tables")
     index.build_tables()
-    assert index.n_tables == tables.choose_n_tables(1000, 24)
+    assert index.n_tables == tables.choose_n_tables(index.codes, 24)
 
 
 def test_tables_count_among_the_bytes_of_an_index(crowd):
@@ -553,29 +554,33 @@ def test_the_cost_of_a_radius_is_that_of_a_loop_over_steps(
     n_values = [0] * len(lengths)
     for step in range(radius + 1):
         n_values[step % len(lengths)] += comb(lengths[step % len(lengths)], step // len(lengths))
-    a_code = 8 if lean else 0.5 * n_words
+    a_code = 8 if lean else 0.7 * n_words
     expected = sum(m * (30 + a_code * n / 2**b) for m, b in zip(n_values, lengths, strict=True))
     cost = tables.radius_cost(n, lengths, radius, n_words, lean=lean)
     assert cost == pytest.approx(expected)
 
 
+def test_codes_whose_neighbours_are_near_get_fewer_tables():
+    rng = np.random.default_rng(0)
+    random = rng.integers(0, 256, (100_000, 8), dtype=np.uint8)
+    near = np.repeat(random[:500], 200, axis=0)
+    near[np.arange(len(near)), rng.integers(0, 8, len(near))] ^= 1
+    assert tables.choose_n_tables(near, 64) < tables.choose_n_tables(random, 64)
+
+
 @pytest.mark.parametrize(
-    ("n", "n_bits", "expected"),
-    [
-        (0, 64, 64),
-        (1, 64, 64),
-        (12 * 2**8, 64, 8),
-        (12 * 2**16, 64, 4),
-        (12 * 2**16, 65, 5),
-        (12 * 2**16, 16, 1),
-        (2**32, 64, 3),
-        (12 * 2**8, 300, 38),
-        (10**12, 1, 1),
-        (10, 65_528, 65_528),
-    ],
+    ("n", "n_bits"), [(1, 1), (1, 64), (7, 3), (300, 28), (300, 29), (99, 300)]
 )
-def test_buckets_hold_a_dozen_codes(n, n_bits, expected):
-    assert tables.choose_n_tables(n, n_bits) == expected
+def test_the_number_of_tables_is_one_that_can_be_built(n, n_bits):
+    codes = pack_bits(np.random.default_rng(n).random((n, n_bits)) < 0.5)
+    fewest = tables.fewest_tables(n_bits)
+    assert fewest <= tables.choose_n_tables(codes, n_bits) <= min(n_bits, fewest + 5)
+
+
+def test_tables_that_hold_positions_alone_are_shorter():
+    codes = np.random.default_rng(0).integers(0, 256, (20_000, 8), dtype=np.uint8)
+    inline, lean = (tables.choose_n_tables(codes, 64, lean=lean) for lean in (False, True))
+    assert lean < inline  # looking at a code costs more
 
 
 def assert_same(found, expected):
