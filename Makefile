@@ -56,7 +56,7 @@ SEARCH := import sys, numpy, hashlearn; \
 	assert hashlearn.__file__.startswith(sys.prefix), hashlearn.__file__; \
 	codes = numpy.arange(100, dtype="uint8")[:, None]; index = hashlearn.HammingIndex(8); \
 	index.add(codes); assert (index.search(codes, 1).ids[:, 0] == codes[:, 0]).all(); \
-	from hashlearn.index.scan import choose_kernel; print("searched with", choose_kernel())
+	from hashlearn.engine import choose_kernel; print("searched with", choose_kernel())
 
 wheel: $(VENV)/.installed
 	rm -rf build/wheel

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hashlearn.engine import available_threads
 from hashlearn.index import HammingIndex, scan
 
 Codes = NDArray[np.uint8]
@@ -94,7 +95,7 @@ def plain_read(codes: Codes) -> Route:
             return (words.max(),)
         return tuple(pool.map(np.max, np.array_split(words, threads)))
 
-    pool = ThreadPoolExecutor(scan.available_threads())
+    pool = ThreadPoolExecutor(available_threads())
     return Route(PLAIN_READ, nearest)
 
 
@@ -235,7 +236,7 @@ def faiss_cost(index: Any, database: Codes, training: float = 0.0) -> dict[str, 
     """Add the codes to a faiss index by all processors; its size is that of its file."""
     import faiss
 
-    faiss.omp_set_num_threads(scan.available_threads())
+    faiss.omp_set_num_threads(available_threads())
     seconds = training + took(lambda: index.add(database))
     size = faiss.serialize_index_binary(index).nbytes / len(database)
     return {"build_seconds": seconds, "bytes_per_code": size}

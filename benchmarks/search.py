@@ -41,8 +41,8 @@ from rich.table import Table
 from hashlearn.benchmark import provenance
 from hashlearn.cli.options import integers_in, names_in
 from hashlearn.codes import hamming_distances, pack_bits
+from hashlearn.engine import available_threads
 from hashlearn.index import HammingIndex
-from hashlearn.index.scan import available_threads
 from hashlearn.storage import replacing
 
 HELD_OUT = 1000

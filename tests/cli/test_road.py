@@ -10,7 +10,7 @@ import hashlearn
 from hashlearn import models
 from hashlearn.codes import hamming_distances
 from hashlearn.data.images import read_image
-from hashlearn.index.scan import native
+from hashlearn.engine import native
 
 pytestmark = pytest.mark.usefixtures("folder")
 

@@ -178,7 +178,7 @@ def _read_images(
     from PIL import Image
 
     from hashlearn.data.images import read_image
-    from hashlearn.index.scan import available_threads
+    from hashlearn.engine import available_threads
 
     def read(path: Path) -> "NDArray[np.uint8] | ValueError":
         try:

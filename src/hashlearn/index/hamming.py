@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hashlearn.codes import check_codes, n_bytes
+from hashlearn.engine import available_threads
 from hashlearn.index.ids import MAX_ID, as_ids, check_rising, shortened
 from hashlearn.index.items import Items, saved_items
 from hashlearn.index.limits import MAX_BITS, MAX_K, check_integer, check_threads
 from hashlearn.index.ranking import check_values, order_by, spherical_distances, weighted_distances
 from hashlearn.index.routes import Route, check_route, find_nearest, find_pairs, find_radius
-from hashlearn.index.scan import available_threads
 from hashlearn.index.tables import SubstringTables, fewest_tables
 from hashlearn.results import Neighbors, Pairs, RadiusNeighbors
 from hashlearn.storage import read_arrays, verify, write_arrays

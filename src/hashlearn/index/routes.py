@@ -6,9 +6,10 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from hashlearn.engine import choose_kernel
 from hashlearn.index.ids import take
 from hashlearn.index.items import Segment
-from hashlearn.index.scan import choose_kernel, scan_nearest, scan_radius
+from hashlearn.index.scan import scan_nearest, scan_radius
 from hashlearn.index.tables import (
     SubstringTables,
     fewest_tables,

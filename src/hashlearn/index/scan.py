@@ -1,10 +1,5 @@
-"""Exact search by measuring the distance to every code: compiled, or in NumPy.
+"""Exact search by measuring the distance to every code: compiled, or in NumPy."""
 
-The environment variable ``HASHLEARN_KERNEL`` chooses: ``numpy``, or the name of a compiled kernel
-that this processor runs. Without it the fastest is taken. All give the same results.
-"""
-
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -13,16 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashlearn.codes import hamming_distances
+from hashlearn.engine import choose_kernel, native
 from hashlearn.index.bitmaps import Bitmap, as_marks, count_marks
 from hashlearn.index.ids import SortedIds, as_array, take
 from hashlearn.results import NO_ID, Neighbors, RadiusNeighbors
-
-native: Any
-"""The compiled engine, or None."""
-try:
-    from hashlearn import _native as native
-except ImportError:  # built without a compiler: NumPy does the work
-    native = None
 
 _BLOCK_BYTES = 1 << 22
 """Distances that one thread holds at a time; small enough to stay in a processor's cache."""
@@ -157,46 +146,6 @@ def scan_radius(
         np.concatenate([nothing[1], *(part[1] for part in parts)]),
         np.cumsum(sizes),
     )
-
-
-def available_threads() -> int:
-    """Count the processors that this process may use.
-
-    Returns
-    -------
-    int
-        At least 1.
-    """
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def choose_kernel() -> str:
-    """Choose what scans.
-
-    Returns
-    -------
-    str
-        ``"numpy"``, or the name of a compiled kernel.
-
-    Raises
-    ------
-    ValueError
-        If ``HASHLEARN_KERNEL`` names a kernel that is not there.
-
-    Examples
-    --------
-    >>> choose_kernel() in ("avx512", "avx2", "popcnt", "neon", "portable", "numpy")
-    True
-    """
-    kernels = [*(native.kernels() if native is not None else ()), "numpy"]
-    wanted = os.environ.get("HASHLEARN_KERNEL") or kernels[0]
-    if wanted not in kernels:
-        raise ValueError(
-            f"HASHLEARN_KERNEL must be one of {', '.join(kernels)} here, got {wanted!r}"
-        )
-    return wanted
 
 
 def _only(

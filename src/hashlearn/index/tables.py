@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hashlearn.engine import choose_kernel, native
 from hashlearn.index.bitmaps import Bitmap
-from hashlearn.index.scan import choose_kernel, native, scan_nearest
+from hashlearn.index.scan import scan_nearest
 
 MAX_CODES = 2**32 - 1
 """Tables hold positions as uint32."""

@@ -1,0 +1,55 @@
+"""The compiled engine, if it was built, and what of it works here.
+
+The environment variable ``HASHLEARN_KERNEL`` chooses: ``numpy``, or the name of a compiled kernel
+that this processor runs. Without it the fastest is taken. All give the same results.
+"""
+
+import os
+from typing import Any
+
+native: Any
+"""The compiled engine, or None."""
+try:
+    from hashlearn import _native as native
+except ImportError:  # built without a compiler: NumPy does the work
+    native = None
+
+
+def available_threads() -> int:
+    """Count the processors that this process may use.
+
+    Returns
+    -------
+    int
+        At least 1.
+    """
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def choose_kernel() -> str:
+    """Choose what scans and multiplies.
+
+    Returns
+    -------
+    str
+        ``"numpy"``, or the name of a compiled kernel.
+
+    Raises
+    ------
+    ValueError
+        If ``HASHLEARN_KERNEL`` names a kernel that is not there.
+
+    Examples
+    --------
+    >>> choose_kernel() in ("avx512", "avx2", "popcnt", "neon", "portable", "numpy")
+    True
+    """
+    kernels = [*(native.kernels() if native is not None else ()), "numpy"]
+    wanted = os.environ.get("HASHLEARN_KERNEL") or kernels[0]
+    if wanted not in kernels:
+        raise ValueError(
+            f"HASHLEARN_KERNEL must be one of {', '.join(kernels)} here, got {wanted!r}"
+        )
+    return wanted
