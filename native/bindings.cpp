@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "multi_index.hpp"
+#include "project.hpp"
 #include "scan.hpp"
 
 namespace nb = nanobind;
@@ -23,6 +24,9 @@ namespace {
 
 using CodeArray = nb::ndarray<const std::uint8_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using PositionMatrix = nb::ndarray<std::int64_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using FloatMatrix = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using FloatVector = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using ValueMatrix = nb::ndarray<float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using BitMatrix = nb::ndarray<std::int32_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 
 template <typename T>
@@ -237,10 +241,26 @@ nb::tuple find_radius(const CodeArray& queries, const CodeArray& database,
     return to_tuple(found);
 }
 
+void project(const FloatMatrix& X, const FloatMatrix& weights, const FloatVector& bias,
+             const ValueMatrix& values, std::size_t threads, const std::string& kernel) {
+    if (X.shape(1) != weights.shape(1)) {
+        throw std::invalid_argument("X and weights have rows of different lengths");
+    }
+    if (bias.shape(0) != weights.shape(0) || values.shape(0) != X.shape(0) ||
+        values.shape(1) != weights.shape(0)) {
+        throw std::invalid_argument("bias must have the shape (n_bits,), values (n, n_bits)");
+    }
+    const std::string name = find_kernel(kernel).name;
+    const nb::gil_scoped_release release;
+    hashlearn::project(name, {X.data(), X.shape(0), X.shape(1)},
+                       {weights.data(), weights.shape(0), weights.shape(1)}, bias.data(), threads,
+                       values.data());
+}
+
 }  // namespace
 
 NB_MODULE(_native, module) {
-    module.doc() = "Hamming kernels; hashlearn.codes holds the definition that they must equal.";
+    module.doc() = "Kernels; hashlearn.codes and hashlearn.hashers.linear define their results.";
     // noconvert: an array of another dtype or layout would be copied, and what is written into the
     // copy of an output would be lost.
     module.def("kernels", &kernels,
@@ -273,4 +293,9 @@ NB_MODULE(_native, module) {
         "threads"_a, "kernel"_a, "allowed"_a.noconvert() = nb::none(),
         "Give positions int64, distances int32 and offsets int64 (q + 1,) of all allowed codes "
         "within the radius, for each query in the order (distance, position).");
+    module.def(
+        "project", &project, "X"_a.noconvert(), "weights"_a.noconvert(), "bias"_a.noconvert(),
+        "values"_a.noconvert(), "threads"_a, "kernel"_a,
+        "Write X @ weights.T + bias of float32 (n, d), (n_bits, d) and (n_bits,) into values, "
+        "float32 (n, n_bits), added up in a fixed order in double precision.");
 }

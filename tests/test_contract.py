@@ -12,11 +12,13 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
+from threadpoolctl import threadpool_limits
 
 from hashlearn.codes import pack_bits
 from hashlearn.evaluation import NeighborTruth, Protocol, euclidean_neighbors, evaluate
 from hashlearn.hashers import get_method, methods
 from hashlearn.hashers.base import LinearHasher
+from hashlearn.hashers.linear import linear_values
 from hashlearn.index import HammingIndex
 from hashlearn.models import load
 
@@ -68,6 +70,31 @@ def test_a_code_never_depends_on_what_is_encoded_with_it(name, X):
     for rows in (1, 7, 255, 256, 257):
         parts = [hasher.project(X[start : start + rows]) for start in range(0, len(X), rows)]
         np.testing.assert_array_equal(np.concatenate(parts), whole)
+
+
+@every_method
+def test_neither_place_nor_company_nor_memory_nor_threads_change_a_code(name, monkeypatch):
+    # Wide enough for BLAS to divide its sums, and rows so close to 0 that the last bit is a sign.
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((300, 785)).astype(np.float32)
+    hasher = make(name, n_bits=24).fit(X)
+    hasher.bias_ = -hasher.project(X[:1])[0]  # the first row is on every hyperplane, or almost
+    X[1:200:2] = X[0]
+    alone = np.concatenate([hasher.project(row[None]) for row in X])
+    memory = np.empty(X.nbytes + 128, dtype=np.uint8)
+    first = -memory.ctypes.data % 64
+    for threads in (1, 2):
+        monkeypatch.setattr("hashlearn.hashers.linear.available_threads", lambda n=threads: n)
+        with threadpool_limits(threads):
+            for n_rows in (2, 3, 5, 11, 12, 13, 47, 64, 97, 255, 256, 257, 300):
+                rows = rng.permutation(300)[:n_rows]
+                for offset in (0, 4, 20, 32, 60):
+                    place = slice(first + offset, first + offset + n_rows * X[0].nbytes)
+                    part = memory[place].view(np.float32).reshape(n_rows, -1)
+                    part[:] = X[rows]
+                    np.testing.assert_array_equal(hasher.project(part), alone[rows])
+            np.testing.assert_array_equal(hasher.project(np.asfortranarray(X)), alone)
+            np.testing.assert_array_equal(hasher.project(X[::-1]), alone[::-1])
 
 
 @every_method
@@ -196,7 +223,9 @@ def test_linear_methods_show_their_functions(name, X):
     assert hasher.weights_.shape == (11, 16)
     assert hasher.bias_.shape == (11,)
     values = X.astype(np.float64) @ hasher.weights_.T.astype(np.float64) + hasher.bias_
-    np.testing.assert_allclose(hasher.project(X), values, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(hasher.project(X), values, rtol=1e-6, atol=1e-6)
+    expected = linear_values(X, hasher.weights_, hasher.bias_)
+    np.testing.assert_array_equal(hasher.project(X), expected)
 
 
 @pytest.mark.parametrize("name", ["itq", "sigah"])

@@ -6,9 +6,11 @@
 #include <random>
 #include <stdexcept>
 #include <thread>
+#include <tuple>
 #include <utility>
 #include <vector>
 
+#include "project.hpp"
 #include "scan.hpp"
 #include "thread_pool.hpp"
 
@@ -262,9 +264,49 @@ void test_an_exception_in_a_task_is_thrown_again() {
     check(thrown, "exception");
 }
 
+// A value by its definition.
+float value(const float* x, const float* w, std::size_t d, float bias) {
+    double sum = 0;
+    for (std::size_t k = 0; k < d; ++k) {
+        sum += static_cast<double>(x[k]) * static_cast<double>(w[k]);
+    }
+    return static_cast<float>(sum + static_cast<double>(bias));
+}
+
+void test_every_kernel_projects_by_the_definition() {
+    std::mt19937 random(3);
+    std::normal_distribution<float> normal;
+    const auto draw = [&](std::size_t n) {
+        std::vector<float> numbers(n);
+        for (float& number : numbers) {
+            number = normal(random);
+        }
+        return numbers;
+    };
+    for (const auto& [n, d, n_bits] : {std::tuple<std::size_t, std::size_t, std::size_t>{0, 3, 5},
+                                       {1, 1, 1},
+                                       {13, 7, 17},
+                                       {97, 33, 16},
+                                       {331, 129, 40}}) {
+        const auto X = draw(n * d), weights = draw(n_bits * d), bias = draw(n_bits);
+        std::vector<float> expected(n * n_bits);
+        for (std::size_t i = 0; i < n * n_bits; ++i) {
+            const std::size_t row = i / n_bits, bit = i % n_bits;
+            expected[i] = value(X.data() + row * d, weights.data() + bit * d, d, bias[bit]);
+        }
+        for (const hashlearn::Kernel* kernel : hashlearn::available_kernels()) {
+            std::vector<float> values(n * n_bits);
+            hashlearn::project(kernel->name, {X.data(), n, d}, {weights.data(), n_bits, d},
+                               bias.data(), 3, values.data());
+            check(values == expected, kernel->name);
+        }
+    }
+}
+
 }  // namespace
 
 int main() {
+    test_every_kernel_projects_by_the_definition();
     test_every_kernel_equals_brute_force();
     test_opposite_codes_of_any_length_do_not_overflow();
     test_every_kernel_picks_the_near_ones_in_a_row();

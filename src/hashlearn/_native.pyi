@@ -17,3 +17,11 @@ def scan_radius(
     threads: int,
     kernel: str,
 ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int64]]: ...
+def project(
+    X: NDArray[np.float32],
+    weights: NDArray[np.float32],
+    bias: NDArray[np.float32],
+    values: NDArray[np.float32],
+    threads: int,
+    kernel: str,
+) -> None: ...

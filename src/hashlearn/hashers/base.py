@@ -11,6 +11,7 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from hashlearn.codes import n_bytes, pack_bits
+from hashlearn.hashers.linear import linear_values
 from hashlearn.storage import read_estimators, write_estimators
 
 FloatArray = NDArray[np.float32]
@@ -30,10 +31,6 @@ class Hasher(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, A
 
     supervised: ClassVar[bool] = False
 
-    # Rows that `_project` always gets at once. Matrix products round differently for different
-    # numbers of rows; with one fixed number a row's code never depends on what came with it.
-    _block_rows: ClassVar[int] = 256
-
     n_bits: int
     random_state: Any
     n_features_in_: int
@@ -44,7 +41,11 @@ class Hasher(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, A
 
     @abstractmethod
     def _project(self, X: FloatArray) -> FloatArray:
-        """Compute the real values whose signs are the bits, for a few validated rows."""
+        """Compute the real values whose signs are the bits, for validated rows.
+
+        To the last bit, those of a row must depend neither on the other rows nor on its place among
+        them. ``@`` does not promise that, nor does PyTorch; ``linear_values`` does.
+        """
 
     def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> Self:
         """Learn the hash function.
@@ -102,14 +103,7 @@ class Hasher(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, A
         """
         check_is_fitted(self)
         rows: FloatArray = validate_data(self, X, dtype=np.float32, reset=False)
-        values = np.empty((len(rows), self.n_bits), dtype=np.float32)
-        size = self._block_rows
-        for start in range(0, len(rows), size):
-            block = rows[start : start + size]
-            if len(block) < size:  # fill up with copies of the last row
-                block = np.concatenate([block, np.repeat(block[-1:], size - len(block), axis=0)])
-            values[start : start + size] = self._project(block)[: len(rows) - start]
-        return values
+        return self._project(rows)
 
     def transform(self, X: ArrayLike) -> NDArray[np.uint8]:
         """Compute the bits, one a column.
@@ -222,11 +216,11 @@ class LinearHasher(Hasher):
     weights_ : ndarray of shape (n_bits, n_features), float32
         One linear function a bit.
     bias_ : ndarray of shape (n_bits,), float32
-        Its constant: the values are ``X @ weights_.T + bias_``.
+        Its constant: the values are ``X @ weights_.T + bias_``, by ``linear_values``.
     """
 
     weights_: FloatArray
     bias_: FloatArray
 
     def _project(self, X: FloatArray) -> FloatArray:
-        return np.asarray(X @ self.weights_.T + self.bias_, dtype=np.float32)
+        return linear_values(X, self.weights_, self.bias_)

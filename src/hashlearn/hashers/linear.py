@@ -1,0 +1,62 @@
+"""Linear functions of vectors, rounded alike whatever is computed together and wherever."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hashlearn.engine import available_threads, choose_kernel, native
+
+FloatArray = NDArray[np.float32]
+
+_BLOCK_ENTRIES = 1 << 13
+"""Sums that NumPy holds at a time; with their terms they stay in a core's cache."""
+
+
+def linear_values(X: FloatArray, weights: FloatArray, bias: FloatArray) -> FloatArray:
+    r"""Compute linear functions of rows, each rounded independently of the others.
+
+    .. math:: v_{ij} = fl_{32}((((x_{i0} w_{j0} + x_{i1} w_{j1}) + x_{i2} w_{j2}) + ...) + b_j)
+
+    in double precision and in this order, rounded to single precision at the end.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d), float32
+        Rows.
+    weights : ndarray of shape (n_functions, d), float32
+        One function a row.
+    bias : ndarray of shape (n_functions,), float32
+        What each function adds.
+
+    Returns
+    -------
+    ndarray of shape (n, n_functions), float32
+        Values.
+
+    Notes
+    -----
+    ``X @ weights.T`` is another number in the last bits for a row in another place, among other
+    rows or on another processor. Here the order is fixed, and a product of two float32 is exact in
+    double precision, so that fused and separate additions round alike: every kernel and every
+    processor gives the same bits.
+
+    Examples
+    --------
+    >>> linear_values(np.ones((1, 2), np.float32), np.eye(2, dtype=np.float32), np.float32([0, 2]))
+    array([[1., 3.]], dtype=float32)
+    """
+    X, weights, bias = (np.ascontiguousarray(part, np.float32) for part in (X, weights, bias))
+    values = np.empty((len(X), len(weights)), dtype=np.float32)
+    if (kernel := choose_kernel()) != "numpy":
+        native.project(X, weights, bias, values, available_threads(), kernel)
+        return values
+    columns = weights.T.astype(np.float64)
+    rows = max(1, _BLOCK_ENTRIES // len(weights))
+    for start in range(0, len(X), rows):
+        entries = X[start : start + rows].T.astype(np.float64)
+        sums = np.zeros((entries.shape[1], len(weights)))
+        terms = np.empty_like(sums)
+        for entry, column in zip(entries, columns, strict=True):
+            sums += np.multiply.outer(entry, column, out=terms)
+        with np.errstate(over="ignore"):  # beyond float32 is infinity
+            values[start : start + rows] = sums + bias
+    return values
