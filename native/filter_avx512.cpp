@@ -10,8 +10,10 @@ inline __m512i broadcast(std::uint64_t word) {
     return _mm512_set1_epi64(static_cast<long long>(word));
 }
 
-// A bit for each of the first n lanes.
-inline __mmask8 lanes(std::size_t n) { return static_cast<__mmask8>(n < 8 ? (1U << n) - 1 : 0xFF); }
+// A bit for each of the first n lanes; none below 0.
+inline __mmask8 lanes(std::ptrdiff_t n) {
+    return static_cast<__mmask8>(n <= 0 ? 0 : n < 8 ? (1U << n) - 1 : 0xFF);
+}
 
 inline __m512i ones(__m512i code, __m512i query) {
     return _mm512_popcnt_epi64(_mm512_xor_si512(code, query));

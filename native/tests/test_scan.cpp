@@ -2,7 +2,6 @@
 // `make sanitize`. Prints how many checks passed and fails if one did not.
 #include <algorithm>
 #include <bit>
-#include <cstdio>
 #include <random>
 #include <stdexcept>
 #include <thread>
@@ -10,63 +9,12 @@
 #include <utility>
 #include <vector>
 
+#include "brute_force.hpp"
 #include "project.hpp"
 #include "scan.hpp"
 #include "thread_pool.hpp"
 
 namespace {
-
-int n_passed = 0;
-int n_failed = 0;
-
-void check(bool holds, const char* what) {
-    if (holds) {
-        ++n_passed;
-    } else {
-        ++n_failed;
-        std::printf("FAILED: %s\n", what);
-    }
-}
-
-using Bytes = std::vector<std::uint8_t>;
-
-// Codes of which many are equal or nearly so, so that there are ties.
-Bytes make_codes(std::mt19937& random, std::size_t n, std::size_t n_bytes) {
-    Bytes bytes(n * n_bytes);
-    for (std::size_t i = 0; i < n; ++i) {
-        const std::size_t kind = random() % 5;
-        for (std::size_t j = 0; j < n_bytes; ++j) {
-            const auto noise = random() % 8 == 0 ? 1U << random() % 8 : 0U;
-            bytes[i * n_bytes + j] = static_cast<std::uint8_t>((kind * 37 + j * 11) ^ noise);
-        }
-    }
-    return bytes;
-}
-
-using Pairs = std::vector<std::pair<std::int32_t, std::int64_t>>;  // distance, position
-
-Pairs brute_force(const std::uint8_t* query, const Bytes& database, std::size_t n_bytes) {
-    Pairs pairs;
-    for (std::size_t i = 0; i * n_bytes < database.size(); ++i) {
-        std::int32_t distance = 0;
-        for (std::size_t j = 0; j < n_bytes; ++j) {
-            distance +=
-                std::popcount(static_cast<std::uint8_t>(query[j] ^ database[i * n_bytes + j]));
-        }
-        pairs.emplace_back(distance, i);
-    }
-    std::sort(pairs.begin(), pairs.end());
-    return pairs;
-}
-
-Pairs pairs_of(const std::vector<std::int64_t>& positions,
-               const std::vector<std::int32_t>& distances, std::size_t start, std::size_t n) {
-    Pairs pairs;
-    for (std::size_t i = start; i < start + n; ++i) {
-        pairs.emplace_back(distances[i], positions[i]);
-    }
-    return pairs;
-}
 
 void test_every_kernel_equals_brute_force() {
     std::mt19937 random(0);
@@ -145,7 +93,6 @@ void test_every_kernel_picks_the_near_ones_in_a_row() {
         for (int round = 0; round < 200; ++round) {
             const std::size_t n_words = 1 + random() % 5;
             const std::size_t n = random() % (hashlearn::stride + 1);
-            // Exactly as long as they must be, so that reading beyond is found out.
             std::vector<std::uint64_t> codes(n * n_words), query(n_words);
             for (std::uint64_t& word : codes) {
                 word = random() & random();
@@ -155,8 +102,10 @@ void test_every_kernel_picks_the_near_ones_in_a_row() {
             }
             const auto bound = static_cast<std::uint32_t>(random() % (24 * n_words));
             std::vector<std::uint32_t> places(n), distances(n);
-            const std::size_t n_found = kernel->near(codes.data(), n, n_words, query.data(), bound,
-                                                     places.data(), distances.data());
+            const Guarded guarded(codes), guarded_query(query);
+            const std::size_t n_found =
+                kernel->near(guarded.data(), n, n_words, guarded_query.data(), bound, places.data(),
+                             distances.data());
             std::vector<std::uint32_t> expected_places, expected_distances;
             for (std::size_t i = 0; i < n; ++i) {
                 std::uint32_t distance = 0;
@@ -313,6 +262,5 @@ int main() {
     test_a_large_database_is_divided_with_the_same_result();
     test_many_searches_at_a_time();
     test_an_exception_in_a_task_is_thrown_again();
-    std::printf("%d passed, %d failed\n", n_passed, n_failed);
-    return n_failed == 0 ? 0 : 1;
+    return report();
 }
