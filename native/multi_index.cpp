@@ -376,6 +376,9 @@ class Lookup {
                     load_words(one, 0, rows_.data() + j * setting_.n_words);
                 }
                 codes = rows_.data();
+            } else if (reinterpret_cast<std::uintptr_t>(codes) % 8 != 0) {  // mapped from a file
+                std::memcpy(rows_.data(), codes, n * setting_.n_words * 8);
+                codes = rows_.data();
             }
             std::uint32_t places[stride], distances[stride];
             const std::size_t n_found = setting_.kernel.near(codes, n, setting_.n_words, query_,
@@ -414,7 +417,7 @@ class Lookup {
     const Setting& setting_;
     const std::uint64_t* query_;
     Best& best_;
-    std::vector<std::uint64_t> rows_;    // codes that were looked up by position
+    std::vector<std::uint64_t> rows_;    // codes that were looked up, or moved to whole words
     std::vector<std::uint64_t> values_;  // of the query's substrings
     unsigned most_ = 0;                  // bits of the longest substring
     double n_values_ = 0, n_codes_ = 0, last_crowd_ = 0;

@@ -24,7 +24,8 @@ struct Table {
     unsigned n_bits;                 // 1 to 32
     const std::uint32_t* starts;     // 2^n_bits + 1 of them
     const std::uint32_t* positions;  // null: the codes lie in this order themselves
-    const std::uint64_t* codes;      // words of the entries; null: look them up by position
+    const std::uint64_t* codes;      // words of the entries, at any address; null: look them up by
+                                     // position
 };
 
 // Do the values of a substring rise over the codes? Then they need no order of their own.
