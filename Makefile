@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= digits
-CPP := $(wildcard native/*.*pp native/tests/*.cpp)
+CPP := $(wildcard native/*.*pp native/tests/*.*pp)
 # A file of versions to hold to, such as tests/lowest-versions.txt; empty: the newest allowed.
 CONSTRAINTS ?=
 
@@ -47,7 +47,8 @@ sanitize: $(VENV)/.installed
 	for sanitizer in address,undefined thread; do \
 		$(BIN)/cmake -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja -S . \
 			-B build/$$sanitizer -DHASHLEARN_SANITIZE=$$sanitizer -DHASHLEARN_WERROR=ON && \
-		$(BIN)/cmake --build build/$$sanitizer && build/$$sanitizer/test_scan || exit 1; \
+		$(BIN)/cmake --build build/$$sanitizer && build/$$sanitizer/test_scan && \
+		build/$$sanitizer/test_multi_index || exit 1; \
 	done
 
 # What a user without a ready wheel gets: the source archive, the wheel made of it with nothing but
