@@ -296,7 +296,11 @@ def run_process(arguments, folder):
 @pytest.mark.parametrize(
     ("arguments", "code", "err"),
     [
-        (("index", "three.npy", "-o", "out.index"), 0, "index of 2 codes of 24 bits: out.index\n"),
+        (
+            ("index", "three.npy", "-o", "out.index"),
+            0,
+            "index of 2 codes of 24 bits, 6 bytes: out.index\n",
+        ),
         (("index", "absent.npz", "-o", "out.index"), 2, "Error: there is no file absent.npz\n"),
         (
             ("encode", "broken.model", "vectors.npz", "-o", "o.npz"),

@@ -38,7 +38,7 @@ def test_photographs_find_their_own_kind(run):
     encoded = run("encode", "p.model", "photos/", "-o", "p.npz")
     assert encoded.err == "24 codes of 10 bits, 48 bytes: p.npz\n"
     indexed = run("index", "p.npz", "-o", "p.index")
-    assert indexed.err == "index of 24 codes of 10 bits: p.index\n"
+    assert indexed.err == "index of 24 codes of 10 bits, 48 bytes: p.index\n"
     assert fitted.out == encoded.out == indexed.out == ""
     rows = run("search", "p.index", "new.jpg", "--model", "p.model", "-k", "5", "--json").json
     assert [row["rank"] for row in rows] == [1, 2, 3, 4, 5]
