@@ -68,33 +68,33 @@ Pairs pairs_of(const std::vector<std::int64_t>& positions,
     return pairs;
 }
 
-// A copy of words right before memory that may not be read: sanitizers do not see what the vector
-// instructions with masks read, but the processor does.
+// A copy of an array right before memory that may not be read: sanitizers do not see what the
+// vector instructions with masks read, but the processor does.
+template <typename T>
 class Guarded {
    public:
-    explicit Guarded(const std::vector<std::uint64_t>& words) {
+    explicit Guarded(const std::vector<T>& values) {
         const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
-        const std::size_t n_bytes = 8 * words.size();
-        const std::size_t n_kept = (n_bytes + page - 1) / page * page;
+        const std::size_t n_kept = (values.size() * sizeof(T) + page - 1) / page * page;
         size_ = n_kept + page;
         memory_ = static_cast<char*>(
             mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
         if (memory_ == MAP_FAILED || mprotect(memory_ + n_kept, page, PROT_NONE) != 0) {
             std::abort();
         }
-        words_ = reinterpret_cast<std::uint64_t*>(memory_ + n_kept - n_bytes);
-        std::copy(words.begin(), words.end(), words_);
+        values_ = reinterpret_cast<T*>(memory_ + n_kept) - values.size();
+        std::copy(values.begin(), values.end(), values_);
     }
     ~Guarded() { munmap(memory_, size_); }
     Guarded(const Guarded&) = delete;
     Guarded& operator=(const Guarded&) = delete;
 
-    const std::uint64_t* data() const { return words_; }
+    const T* data() const { return values_; }
 
    private:
     std::size_t size_;
     char* memory_;
-    std::uint64_t* words_;
+    T* values_;
 };
 
 // Say how many checks passed; the exit status.

@@ -28,8 +28,9 @@ void test_every_kernel_equals_brute_force() {
             const std::size_t threads = 1 + random() % 3;
             const Bytes database = make_codes(random, n, n_bytes);
             const Bytes queries = make_codes(random, n_queries, n_bytes);
-            const hashlearn::Codes left{queries.data(), n_queries, n_bytes};
-            const hashlearn::Codes right{database.data(), n, n_bytes};
+            const Guarded guarded_queries(queries), guarded_database(database);
+            const hashlearn::Codes left{guarded_queries.data(), n_queries, n_bytes};
+            const hashlearn::Codes right{guarded_database.data(), n, n_bytes};
             const std::size_t k = n > 0 ? 1 + random() % n : 0;
             // All positions, none, some, and all without saying so.
             std::vector<std::uint64_t> allowed((n + 63) / 64);
