@@ -338,12 +338,13 @@ void test_damaged_tables_lead_nowhere_else() {
 }
 
 void test_many_ties_are_told_apart_by_position() {
-    // More hits than are kept at a time, all at one of two distances.
+    // More hits than are kept at a time, all at one of two distances, and not in the order of their
+    // positions: no substring is the query's, and each value of one bit has a bucket of its own.
     const std::size_t n = 30'000;
     Bytes codes(2 * n);
     for (std::size_t i = 0; i < n; ++i) {
-        codes[2 * i] = static_cast<std::uint8_t>(1 << i % 3);
-        codes[2 * i + 1] = static_cast<std::uint8_t>(i % 7 == 0 ? 0x80 : 0);
+        codes[2 * i] = static_cast<std::uint8_t>(1 << i % 3 | (i % 7 == 0 ? 0x80 : 0));
+        codes[2 * i + 1] = static_cast<std::uint8_t>(1 << i % 5);
     }
     const Bytes query(2);
     const Pairs expected = brute_force(query.data(), codes, 2);
