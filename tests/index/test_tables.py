@@ -586,3 +586,21 @@ def test_tables_that_hold_positions_alone_are_shorter():
 def assert_same(found, expected):
     for name, array in vars(expected).items():
         np.testing.assert_array_equal(getattr(found, name), array)
+
+
+def test_tables_come_back_whatever_was_removed(tmp_path):
+    codes = np.random.default_rng(0).integers(0, 256, (300, 2), dtype=np.uint8)
+    index = HammingIndex(16)
+    index.build_tables(2)  # for all that will come
+    assert index.n_tables == 0
+    for _ in range(2):
+        index.add(codes)
+        assert index.n_tables == 2
+        index.add(codes[:50])  # they wait in a tail
+        index.remove(index.ids[:300])  # the whole base
+        assert index.n_tables == 2
+        np.testing.assert_array_equal(index.codes, codes[:50])
+        index.save(tmp_path / "some.index")
+        assert HammingIndex.open(tmp_path / "some.index").n_tables == 2
+        index.remove(index.ids)
+        assert (len(index), index.n_tables) == (0, 0)

@@ -486,9 +486,10 @@ class HammingIndex:
             If `path` is a folder.
         """
         items = self._items
-        whole, tables = items.whole, items.tables
-        if tables is not None and whole.tables is None:  # something waited in a tail or was removed
-            tables = tables.rebuilt(whole.codes)
+        whole = items.whole
+        tables = whole.tables
+        if tables is None and items.build is not None:  # something waited in a tail or was removed
+            tables = items.build(whole.codes)
         header: dict[str, Any] = {"n_bits": self._n_bits, "next_id": items.next_id}
         arrays: dict[str, NDArray[Any]] = {"codes": whole.codes}
         if isinstance(whole.ids, range):

@@ -35,6 +35,10 @@ _SPARSE_PART = 8
 """A mask that allows less than this part is followed by copying the codes that it allows."""
 
 
+Build = Callable[[NDArray[np.uint8]], SubstringTables | None]
+"""Makes tables of codes, uint8 (n, n_bytes), where that can be done."""
+
+
 @dataclass(frozen=True, eq=False)
 class Segment:
     """Codes under rising ids, of which some may have been removed.
@@ -175,28 +179,8 @@ class Segment:
         )
         rest = replace(self, present=unmark(present, positions_of(ids, self.ids)), code_buffer=None)
         n_gaps = len(rest.codes) - rest.n_present
-        if len(rest.codes) <= _SMALL or n_gaps > len(rest.codes) // _GAP_PART:
-            tables, rest = rest.tables, rest.squeezed()
-            rest = rest if tables is None else rest.with_tables(tables.rebuilt)
-        return rest
-
-    def with_tables(
-        self, build: Callable[[NDArray[np.uint8]], SubstringTables | None]
-    ) -> "Segment":
-        """Give the segment with tables over all of its items.
-
-        Parameters
-        ----------
-        build : callable
-            Makes tables of codes; None stands for no tables.
-
-        Returns
-        -------
-        Segment
-            Without gaps.
-        """
-        clean = self.squeezed()
-        return replace(clean, tables=build(clean.codes), code_buffer=None)
+        is_small = len(rest.codes) <= _SMALL and rest.tables is None
+        return rest.squeezed() if is_small or n_gaps > len(rest.codes) // _GAP_PART else rest
 
     def restricted(self, marks: NDArray[np.bool_]) -> "Segment":
         """Give the segment with only some of its items.
@@ -230,6 +214,8 @@ class Items:
         At most two, none empty: the base and a small tail of what was added later.
     next_id : int, default=0
         Id of the next item that comes without one, above all ids that ever were there.
+    build : callable, default=None
+        Makes tables of codes for the base; None: it is to have none. It may give None.
 
     Notes
     -----
@@ -249,6 +235,7 @@ class Items:
     n_bytes: int
     segments: tuple[Segment, ...] = ()
     next_id: int = 0
+    build: Build | None = None
 
     def __len__(self) -> int:
         return sum(segment.n_present for segment in self.segments)
@@ -419,8 +406,8 @@ class Items:
             segments = [*kept, _merged(last.squeezed(), Segment(ids, codes))]
         else:
             segments = [last, nothing.appended(ids, codes)]
-        items = Items(self.n_bytes, tuple(segments), next_id)
-        return items._tail_merged()
+        items = replace(self, segments=tuple(segments), next_id=next_id)
+        return items._tail_merged()._base_with_tables()
 
     def _tail_merged(self) -> "Items":
         """Give the items with a tail that has become large merged into the base."""
@@ -429,10 +416,18 @@ class Items:
         base, tail = self.segments
         if len(tail.codes) <= max(_SMALL, len(base.codes) // _TAIL_PART):
             return self
-        whole = _merged(base.squeezed(), tail.squeezed())
-        if base.tables is not None:
-            whole = whole.with_tables(base.tables.rebuilt)
-        return replace(self, segments=(whole,))
+        return replace(self, segments=(_merged(base.squeezed(), tail.squeezed()),))
+
+    def _base_with_tables(self) -> "Items":
+        """Give the items with the tables that their base is to have."""
+        if self.build is None or not self.segments or self.segments[0].tables is not None:
+            return self
+        base, *tail = self.segments
+        tables = self.build(base.squeezed().codes)
+        if tables is None:
+            return self
+        base = replace(base.squeezed(), tables=tables, code_buffer=None)
+        return replace(self, segments=(base, *tail))
 
     def removed(self, ids: NDArray[np.int64]) -> "Items":
         """Give the items without some of them.
@@ -449,24 +444,24 @@ class Items:
         """
         ids = np.unique(ids)
         segments = [s.without(ids[s.are_present(ids)]) for s in self.segments]
-        return replace(self, segments=tuple(s for s in segments if s.n_present))
+        rest = replace(self, segments=_not_empty(*segments))
+        return rest._base_with_tables()
 
-    def with_tables(self, build: Callable[[NDArray[np.uint8]], SubstringTables | None]) -> "Items":
+    def with_tables(self, build: Build) -> "Items":
         """Give the items in one segment with tables.
 
         Parameters
         ----------
         build : callable
-            Makes tables of codes; None stands for no tables.
+            Makes tables of codes, now and whenever the base has changed.
 
         Returns
         -------
         Items
             The same items.
         """
-        if not self.segments:
-            return self
-        return replace(self, segments=(self.whole.with_tables(build),))
+        segments = _not_empty(replace(self.whole, tables=None))
+        return replace(self, segments=segments, build=build)._base_with_tables()
 
     def restricted(self, mask: ArrayLike | None) -> tuple[Segment, ...]:
         """Give segments with only the items that a search may return.
@@ -602,4 +597,4 @@ def saved_items(
     if type(next_id) is not int or not smallest <= next_id <= MAX_ID + 1:
         raise ValueError(f"next_id must be from {smallest} to 2**63, got {next_id!r}")
     segments = (Segment(known, codes, tables=tables),) if len(codes) else ()
-    return Items(codes.shape[1], segments, next_id)
+    return Items(codes.shape[1], segments, next_id, None if tables is None else tables.rebuilt)
