@@ -282,12 +282,39 @@ static std::size_t near_rows(const std::uint64_t* codes, std::size_t n, const st
     return n_found;
 }
 
+// Codes of one word: all are compared before any is taken, as few are near.
+static std::size_t near_words(const std::uint64_t* codes, std::size_t n, std::uint64_t query,
+                              std::uint32_t bound, std::uint32_t* places,
+                              std::uint32_t* distances) {
+    const __m512i word = broadcast(query);
+    const __m512i limit = broadcast(bound);
+    std::uint64_t hits = 0;
+    std::size_t start = 0;
+    for (; start + group_size <= n; start += group_size) {
+        const __m512i found = ones(_mm512_loadu_si512(codes + start), word);
+        hits |= static_cast<std::uint64_t>(_mm512_cmplt_epu64_mask(found, limit)) << start;
+    }
+    if (start < n) {
+        const __mmask8 rest = lanes(static_cast<std::ptrdiff_t>(n - start));
+        const __m512i found = ones(_mm512_maskz_loadu_epi64(rest, codes + start), word);
+        const __mmask8 near = _mm512_mask_cmplt_epu64_mask(rest, found, limit);
+        hits |= static_cast<std::uint64_t>(near) << start;
+    }
+    std::size_t n_found = 0;
+    for (; hits; hits &= hits - 1) {
+        const auto i = static_cast<std::uint32_t>(__builtin_ctzll(hits));
+        places[n_found] = i;
+        distances[n_found++] = static_cast<std::uint32_t>(__builtin_popcountll(codes[i] ^ query));
+    }
+    return n_found;
+}
+
 static std::size_t near(const std::uint64_t* codes, std::size_t n, std::size_t n_words,
                         const std::uint64_t* query, std::uint32_t bound, std::uint32_t* places,
                         std::uint32_t* distances) {
     switch (n_words) {
         case 1:
-            return near_rows<1>(codes, n, query, bound, places, distances);
+            return near_words(codes, n, *query, bound, places, distances);
         case 2:
             return near_rows<2>(codes, n, query, bound, places, distances);
         case 4:

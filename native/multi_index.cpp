@@ -160,6 +160,9 @@ class Best {
 
     std::uint32_t bound() const { return bound_; }
 
+    // Are there fewer than k hits, so that every code is one?
+    bool takes_any() const { return n_below_ < k_ && bound_ == counts_.size(); }
+
     void add(std::uint32_t distance, std::uint32_t position) {
         hits_.push_back(std::uint64_t{distance} << 32 | position);
         ++counts_[distance];
@@ -327,14 +330,17 @@ class Lookup {
 
    private:
     // Turns between the stages.
-    static constexpr std::size_t start_lag = 16;
-    static constexpr std::size_t look_lag = 32;
-    static constexpr std::size_t ring_size = 64;
+    static constexpr std::size_t start_lag = 8;
+    static constexpr std::size_t look_lag = 16;
+    static constexpr std::size_t ring_size = 32;
 
     void prefetch_entries(const Table& table, std::size_t begin, std::size_t end) const {
         if (table.codes != nullptr) {
             prefetch_range(table.codes + begin * setting_.n_words,
                            table.codes + end * setting_.n_words);
+            if (table.positions != nullptr && best_.takes_any()) {
+                prefetch_range(table.positions + begin, table.positions + end);
+            }
         } else {
             prefetch_range(table.positions + begin, table.positions + end);
         }
@@ -345,7 +351,7 @@ class Lookup {
         constexpr std::uintptr_t line = 64;
         const auto first = reinterpret_cast<std::uintptr_t>(begin) / line * line;
         const auto last = reinterpret_cast<std::uintptr_t>(end);
-        for (std::uintptr_t at = first; at < std::min(last, first + 24 * line); at += line) {
+        for (std::uintptr_t at = first; at < std::min(last, first + 40 * line); at += line) {
             prefetch(reinterpret_cast<const void*>(at));
         }
     }
@@ -383,6 +389,11 @@ class Lookup {
             std::uint32_t places[stride], distances[stride];
             const std::size_t n_found = setting_.kernel.near(codes, n, setting_.n_words, query_,
                                                              best_.bound(), places, distances);
+            if (table.positions != nullptr) {
+                for (std::size_t f = 0; f < n_found; ++f) {
+                    prefetch(table.positions + i + places[f]);
+                }
+            }
             for (std::size_t f = 0; f < n_found; ++f) {
                 const std::size_t entry = i + places[f];
                 const std::size_t position =

@@ -39,6 +39,9 @@ _CACHED_WORDS = 1 << 21
 _PILOTS = 16
 """Queries that try the tables before the others are sent one way."""
 
+_MEMORY = 64
+"""So many queries weigh as much as all that were seen before."""
+
 _PATIENCE = 1000
 """After so many searches on one way, the other is tried again."""
 
@@ -99,14 +102,14 @@ def find_nearest(
     Neighbors
         In the order (distance, id); places without an item hold -1 and ``n_bits + 1``.
     """
+    if len(segments) == 1 and segments[0].n_present >= k:
+        return _nearest_in(segments[0], queries, k, n_bits, threads, route)
     ids = [np.full((len(queries), 0), NO_ID, dtype=np.int64)]
     distances = [np.full((len(queries), 0), n_bits + 1, dtype=np.int32)]
     for segment in segments:
         found = _nearest_in(segment, queries, min(k, segment.n_present), n_bits, threads, route)
         ids.append(found.ids)
         distances.append(found.distances)
-    if len(segments) == 1 and ids[1].shape[1] == k:
-        return Neighbors(ids[1], distances[1])
     all_ids, all_distances = np.concatenate(ids, axis=1), np.concatenate(distances, axis=1)
     if len(segments) > 1:
         order = np.lexsort((all_ids, all_distances), axis=1)[:, :k]
@@ -257,16 +260,19 @@ def _nearest_by_cost(
         tables.seen[kind] = cost, trust - 1
         return _nearest_in(segment, queries, k, n_bits, threads, "scan")
     n = len(queries) if trust > 0 else min(_PILOTS, len(queries))
-    ids = np.empty((len(queries), k), dtype=np.int64)
-    distances = np.empty((len(queries), k), dtype=np.int32)
-    positions, distances[:n], spent = tables.nearest(
-        queries[:n], k, segment.present, scan_cost, threads
-    )
-    ids[:n] = take(segment.ids, positions)
+    # Pilots stand for a batch; later a few that give up are scanned among themselves.
+    budget = scan_cost if trust == 0 else _scan_cost(segment, 1)
+    positions, near, spent = tables.nearest(queries[:n], k, segment.present, budget, threads)
     gave_up = spent < 0
     if n > 0:
-        mean = float(np.where(gave_up, 2 * scan_cost, spent).mean())
-        tables.seen[kind] = (mean + cost) / 2 if trust > 0 else mean, _PATIENCE
+        mean = float(np.where(gave_up, 2 * budget, spent).mean())
+        weight = n / (n + _MEMORY) if trust > 0 else 1.0
+        tables.seen[kind] = cost + weight * (mean - cost), _PATIENCE
+    if n == len(queries) and not gave_up.any():
+        return Neighbors(take(segment.ids, positions), near)
+    ids = np.empty((len(queries), k), dtype=np.int64)
+    distances = np.empty((len(queries), k), dtype=np.int32)
+    ids[:n], distances[:n] = take(segment.ids, positions), near
     dear = np.flatnonzero(gave_up)
     for rows, route in ((dear, "scan"), (np.arange(n, len(queries)), "auto")):
         if len(rows):
