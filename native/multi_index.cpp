@@ -160,8 +160,8 @@ class Best {
 
     std::uint32_t bound() const { return bound_; }
 
-    // Are there fewer than k hits, so that every code is one?
-    bool takes_any() const { return n_below_ < k_ && bound_ == counts_.size(); }
+    // Are fewer than k codes known, so that every one is a hit?
+    bool takes_any() const { return k_ < unlimited && n_below_ < k_; }
 
     void add(std::uint32_t distance, std::uint32_t position) {
         hits_.push_back(std::uint64_t{distance} << 32 | position);
@@ -224,7 +224,7 @@ struct Setting {
     std::size_t n_words;
 };
 
-// Calls use(mask) for every choice of n_set of n_bits bits, by Gosper's hack.
+// Every choice of n_set of n_bits bits, by Gosper's hack.
 class Choices {
    public:
     Choices(unsigned n_bits, unsigned n_set)
@@ -296,14 +296,15 @@ class Lookup {
         }
         const double codes_before = n_codes_, values_before = n_values_;
         // Three stages run side by side, so that memory is asked for long before it is read, a
-        // little at a time: where the entries of a value start, the entries, their codes.
+        // little at a time: where the entries of a value start, the entries, their codes if the
+        // entries only refer to them.
         struct Place {
             std::uint64_t value;
             std::size_t begin, end;
         };
         Place ring[ring_size];
         Choices choices(table.n_bits, static_cast<unsigned>(n_set));
-        std::size_t n = 0, n_started = 0, n_looked = 0;
+        std::size_t n = 0, n_started = 0, n_fetched = 0, n_looked = 0;
         for (std::size_t turn = 0; n_looked < n || turn == 0; ++turn) {
             if (!choices.done()) {
                 const std::uint64_t value = values_[number] ^ choices.take();
@@ -319,6 +320,10 @@ class Lookup {
                 n_codes_ += static_cast<double>(place.end - place.begin);
                 prefetch_entries(table, place.begin, place.end);
             }
+            if (turn >= fetch_lag && n_fetched < n) {
+                const Place& place = ring[n_fetched++ % ring_size];
+                prefetch_codes(table, place.begin, place.end);
+            }
             if (turn >= look_lag) {
                 const Place& place = ring[n_looked++ % ring_size];
                 look_at(table, place.begin, place.end, step);
@@ -331,6 +336,7 @@ class Lookup {
    private:
     // Turns between the stages.
     static constexpr std::size_t start_lag = 8;
+    static constexpr std::size_t fetch_lag = 13;
     static constexpr std::size_t look_lag = 16;
     static constexpr std::size_t ring_size = 32;
 
@@ -374,17 +380,18 @@ class Lookup {
     void look_at(const Table& table, std::size_t begin, std::size_t end, std::size_t step) {
         for (std::size_t i = begin; i < end; i += stride) {
             const std::size_t n = std::min(stride, end - i);
-            const std::uint64_t* codes = table.codes + i * setting_.n_words;
+            const std::uint64_t* codes = rows_.data();
             if (table.codes == nullptr) {
                 prefetch_codes(table, i + n, end);
                 for (std::size_t j = 0; j < n; ++j) {
                     const Codes one{code_at(table.positions[i + j]), 1, setting_.database.n_bytes};
                     load_words(one, 0, rows_.data() + j * setting_.n_words);
                 }
-                codes = rows_.data();
-            } else if (reinterpret_cast<std::uintptr_t>(codes) % 8 != 0) {  // mapped from a file
-                std::memcpy(rows_.data(), codes, n * setting_.n_words * 8);
-                codes = rows_.data();
+            } else if (reinterpret_cast<std::uintptr_t>(table.codes) % 8 != 0) {  // mapped
+                std::memcpy(rows_.data(), table.codes + i * setting_.n_words,
+                            n * setting_.n_words * 8);
+            } else {
+                codes = table.codes + i * setting_.n_words;
             }
             std::uint32_t places[stride], distances[stride];
             const std::size_t n_found = setting_.kernel.near(codes, n, setting_.n_words, query_,

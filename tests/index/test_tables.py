@@ -554,7 +554,7 @@ def test_the_cost_of_a_radius_is_that_of_a_loop_over_steps(
     n_values = [0] * len(lengths)
     for step in range(radius + 1):
         n_values[step % len(lengths)] += comb(lengths[step % len(lengths)], step // len(lengths))
-    a_code = 8 if lean else 0.7 * n_words
+    a_code = 4 if lean else 0.7 * n_words
     expected = sum(m * (30 + a_code * n / 2**b) for m, b in zip(n_values, lengths, strict=True))
     cost = tables.radius_cost(n, lengths, radius, n_words, lean=lean)
     assert cost == pytest.approx(expected)

@@ -33,7 +33,7 @@ _VALUE_COST = 30.0
 _CODE_COST = 0.7
 """Nanoseconds to read one word of a code in its bucket."""
 
-_FETCH_COST = 8.0
+_FETCH_COST = 4.0
 """Nanoseconds to fetch one code that the bucket only refers to."""
 
 _HIT_COST = 250.0
