@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <iterator>
 #include <limits>
 #include <memory>
 #include <numeric>
@@ -144,6 +145,29 @@ void sort_part(Codes codes, unsigned first_bit, unsigned n_bits, std::size_t fir
     }
 }
 
+// Sort numbers, many of them byte by byte: a search within a radius may have a hundred thousand.
+void sort_numbers(std::vector<std::uint64_t>& numbers) {
+    if (numbers.size() < 1024) {
+        std::sort(numbers.begin(), numbers.end());
+        return;
+    }
+    std::vector<std::uint64_t> sorted(numbers.size());
+    for (unsigned shift = 0; shift < 64; shift += 8) {
+        std::size_t places[257] = {};
+        for (const std::uint64_t number : numbers) {
+            ++places[(number >> shift & 0xFF) + 1];
+        }
+        if (places[(numbers[0] >> shift & 0xFF) + 1] == numbers.size()) {
+            continue;  // all have the same byte
+        }
+        std::partial_sum(std::begin(places), std::end(places), std::begin(places));
+        for (const std::uint64_t number : numbers) {
+            sorted[places[number >> shift & 0xFF]++] = number;
+        }
+        numbers.swap(sorted);
+    }
+}
+
 // Hits of one query, the k nearest kept; the order is (distance, position).
 class Best {
    public:
@@ -184,7 +208,7 @@ class Best {
         if (hits_.size() > k_) {
             compact();
         }
-        std::sort(hits_.begin(), hits_.end());
+        sort_numbers(hits_);
         return hits_;
     }
 
@@ -542,9 +566,12 @@ std::vector<Found> find_radius(const Kernel& kernel, Codes queries, Codes databa
         for (std::size_t step = 0; step < lookup.n_steps() && step <= radius; ++step) {
             lookup.take_step(step);
         }
-        for (const std::uint64_t hit : best.sorted()) {
-            found[q].positions.push_back(static_cast<std::int64_t>(hit & 0xFFFFFFFF));
-            found[q].distances.push_back(static_cast<std::int32_t>(hit >> 32));
+        const std::vector<std::uint64_t>& hits = best.sorted();
+        found[q].positions.resize(hits.size());
+        found[q].distances.resize(hits.size());
+        for (std::size_t i = 0; i < hits.size(); ++i) {
+            found[q].positions[i] = static_cast<std::int64_t>(hits[i] & 0xFFFFFFFF);
+            found[q].distances[i] = static_cast<std::int32_t>(hits[i] >> 32);
         }
     });
     return found;

@@ -604,3 +604,19 @@ def test_tables_come_back_whatever_was_removed(tmp_path):
         assert HammingIndex.open(tmp_path / "some.index").n_tables == 2
         index.remove(index.ids)
         assert (len(index), index.n_tables) == (0, 0)
+
+
+@pytest.mark.parametrize("n", [1023, 1024, 5000])
+def test_many_hits_are_in_order(n):
+    rng = np.random.default_rng(n)
+    codes = np.tile(rng.integers(0, 2, (n, 1), dtype=np.uint8), 3)  # many ties
+    codes[rng.random(n) < 0.1, 1] ^= 7
+    index = HammingIndex(24)
+    index.add(codes)
+    index.build_tables(3)
+    query = np.zeros((1, 3), np.uint8)
+    assert_same(
+        index.search_radius(query, 24, route="tables"),
+        index.search_radius(query, 24, route="scan"),
+    )
+    assert len(index.search_radius(query, 24, route="tables").ids) == n
