@@ -1,8 +1,9 @@
 """Make the tables and the picture of docs/search.md from the rows in benchmarks/results.
 
-Of every comparison (data, size, length, what is asked) the last run counts, and only that one, so
-that all numbers of a comparison were measured side by side. `python docs/search_report.py` writes
-the picture, docs/search.svg; the tables are written by docs/generate.py.
+Of every comparison (data, size, length, what is asked) the last run counts that measured one and
+two threads, if any did, and for approximate routes the last in which they took part: all numbers of
+a comparison were measured side by side. `python docs/search_report.py` writes the picture,
+docs/search.svg; the tables are written by docs/generate.py.
 """
 
 import json
@@ -32,18 +33,29 @@ def read(name: str) -> list[Row]:
     return [json.loads(line) for line in lines]
 
 
-def last_runs(rows: Iterable[Row]) -> list[list[Row]]:
-    """Group rows by comparison, keep the last run of each, and sort by size, length and data."""
-    groups: dict[tuple, list[Row]] = {}
+def runs(rows: Iterable[Row]) -> list[list[list[Row]]]:
+    """Group rows by comparison, sorted by size, length and data, and then by run, oldest first."""
+    groups: dict[tuple, dict[str, list[Row]]] = {}
     for row in rows:
         if "data" in row:
             asked = (row.get("radius", -1), row.get("k", -1), row.get("tables", False))
             key = (row["n"], row["n_bits"], row["data"] != "random", asked)
-            groups.setdefault(key, []).append(row)
+            groups.setdefault(key, {}).setdefault(row["provenance"]["time"], []).append(row)
+    return [list(group.values()) for _, group in sorted(groups.items())]
+
+
+def last_runs(rows: Iterable[Row]) -> list[list[Row]]:
+    """Keep the last run of each comparison that measured the most numbers of threads."""
     return [
-        [row for row in group if row["provenance"]["time"] == group[-1]["provenance"]["time"]]
-        for _, group in sorted(groups.items())
+        max(reversed(group), key=lambda run: len({row.get("threads") for row in run}))
+        for group in runs(rows)
     ]
+
+
+def last_approximate_runs(rows: Iterable[Row]) -> list[list[Row]]:
+    """Keep the last run of each comparison in which approximate routes took part."""
+    found = [[run for run in group if is_approximate(run)] for group in runs(rows)]
+    return [group[-1] for group in found if group]
 
 
 def report() -> str:
@@ -52,8 +64,11 @@ def report() -> str:
     groups = last_runs(rows)
     nearest = [group for group in groups if "k" in group[0]]
     within = [group for group in groups if "radius" in group[0]]
-    parts = [exact_table(nearest, "nearest"), approximate_table(nearest), exact_table(within, "r")]
-    parts += [billion_table(last_runs(read("billion.jsonl"))), rankings(rows), machines(groups)]
+    approximate = last_approximate_runs(rows)
+    parts = [exact_table(nearest, "nearest"), approximate_table(approximate)]
+    parts.append(exact_table(within, "r"))
+    parts += [billion_table(last_runs(read("billion.jsonl"))), rankings(rows)]
+    parts.append(machines([*groups, *approximate]))
     return "\n\n".join(part for part in parts if part)
 
 
@@ -86,8 +101,6 @@ def approximate_table(groups: list[list[Row]]) -> str:
     """Compare recall, time, building and size, where approximate routes were measured."""
     lines = []
     for group in groups:
-        if not is_approximate(group):
-            continue
         names = about(group)
         for name, some in by_route(group).items():
             one = some.get(("single", 1))
@@ -162,13 +175,12 @@ def machines(groups: list[list[Row]]) -> str:
 
 
 def draw(groups: list[list[Row]], path: Path) -> None:
-    """Draw milliseconds against recall: single queries, one thread, one panel a data set."""
+    """Draw milliseconds against recall where most indexes took part: single queries."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    groups = [group for group in groups if is_approximate(group)]
-    largest = max((group[0]["n"], -group[0]["n_bits"]) for group in groups)
-    groups = [g for g in groups if (g[0]["n"], -g[0]["n_bits"]) == largest]
+    most = max(len(curves(group)) for group in groups)
+    groups = [group for group in groups if len(curves(group)) == most]
     with rc_context({"svg.hashsalt": "hashlearn", "svg.fonttype": "none", "font.size": 9}):
         figure = Figure(figsize=(5.2 * len(groups), 4.2))
         panels = figure.subplots(1, len(groups), sharey=True, squeeze=False)[0]
@@ -248,8 +260,9 @@ def spread(heights: list[float], gap: float) -> list[float]:
 
 
 def is_approximate(group: list[Row]) -> bool:
-    """Tell whether a comparison has routes that are not exact."""
-    return any(not row.get("exact", True) and row.get("recall") is not None for row in group)
+    """Tell whether a comparison has routes that may miss neighbours: not usearch's exact one."""
+    others = [row for row in group if not row.get("exact", True) and "recall" in row]
+    return any(row["route"] != "usearch exact" and row["recall"] is not None for row in others)
 
 
 def by_route(group: list[Row]) -> dict[str, dict[tuple[str, int], Row]]:
@@ -278,7 +291,7 @@ def about(group: list[Row]) -> list[str]:
 
 def size(n: int) -> str:
     """Write a number of codes, millions as M."""
-    return f"{n / 1e6:g} M" if n < 1e9 else f"{n / 1e9:g} thousand M"
+    return f"{n / 1e6:,.10g} M"
 
 
 def seconds(row: Row | None) -> float | None:
@@ -312,6 +325,5 @@ def section(title: str, heads: list[str], lines: list[list[str]]) -> str:
 
 
 if __name__ == "__main__":
-    comparisons = last_runs(read("search.jsonl"))
-    if any(map(is_approximate, comparisons)):
+    if comparisons := last_approximate_runs(read("search.jsonl")):
         draw(comparisons, PICTURE)
