@@ -6,9 +6,13 @@
 namespace hashlearn {
 namespace {
 
-const auto popcount = [](std::uint64_t x) {
-    return static_cast<std::uint32_t>(__builtin_popcountll(x));
+struct PopCount {
+    std::uint32_t operator()(std::uint64_t x) const {
+        return static_cast<std::uint32_t>(__builtin_popcountll(x));
+    }
 };
+
+using Words = WordByWord<PopCount>;
 
 inline __m256i load(const std::uint64_t* words) {
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(words));
@@ -268,23 +272,12 @@ static void filter_rows(const std::uint64_t* rows, std::size_t n_codes, std::siz
                 return filter_all<Rows<0>, 1>(rows, n_codes, n_words, first, queries, n_queries,
                                               selections);
             }
-            return filter_one_by_one<InRows>(rows, n_codes, n_words, first, queries, n_queries,
-                                             selections, popcount);
+            return Words::filter_rows(rows, n_codes, n_words, first, queries, n_queries,
+                                      selections);
     }
 }
 
 // AVX2 implies popcnt, which is as fast where every distance must be written.
-static void measure(const std::uint64_t* tile, std::size_t n_groups, std::size_t n_words,
-                    const std::uint64_t* query, std::uint16_t* distances) {
-    measure_one_by_one(tile, n_groups, n_words, query, distances, popcount);
-}
-
-static std::size_t near(const std::uint64_t* codes, std::size_t n, std::size_t n_words,
-                        const std::uint64_t* query, std::uint32_t bound, std::uint32_t* places,
-                        std::uint32_t* distances) {
-    return near_any(codes, n, n_words, query, bound, places, distances, popcount);
-}
-
-const Kernel avx2_kernel = {"avx2", filter, filter_rows, 6, measure, near, nullptr};
+const Kernel avx2_kernel = {"avx2", filter, filter_rows, 6, Words::measure, Words::near, nullptr};
 
 }  // namespace hashlearn

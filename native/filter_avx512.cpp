@@ -6,6 +6,12 @@
 namespace hashlearn {
 namespace {
 
+struct PopCount {
+    std::uint32_t operator()(std::uint64_t x) const {
+        return static_cast<std::uint32_t>(__builtin_popcountll(x));
+    }
+};
+
 inline __m512i broadcast(std::uint64_t word) {
     return _mm512_set1_epi64(static_cast<long long>(word));
 }
@@ -320,10 +326,7 @@ static std::size_t near(const std::uint64_t* codes, std::size_t n, std::size_t n
         case 4:
             return near_rows<4>(codes, n, query, bound, places, distances);
         default:
-            return near_any(codes, n, n_words, query, bound, places, distances,
-                            [](std::uint64_t x) {
-                                return static_cast<std::uint32_t>(__builtin_popcountll(x));
-                            });
+            return near_any(codes, n, n_words, query, bound, places, distances, PopCount{});
     }
 }
 

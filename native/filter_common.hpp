@@ -168,5 +168,34 @@ inline std::size_t near_any(const std::uint64_t* codes, std::size_t n, std::size
     return near_scalar<0>(codes, n, n_words, query, bound, places, distances, popcount);
 }
 
+// A kernel that counts the ones of one word after the other, by a PopCount of the instruction set.
+template <typename PopCount>
+struct WordByWord {
+    static void filter(const std::uint64_t* tile, std::size_t n_codes, std::size_t n_words,
+                       std::uint64_t first, const std::uint64_t* const* queries,
+                       std::size_t n_queries, Selection* selections) {
+        filter_one_by_one<InTile>(tile, n_codes, n_words, first, queries, n_queries, selections,
+                                  PopCount{});
+    }
+
+    static void filter_rows(const std::uint64_t* rows, std::size_t n_codes, std::size_t n_words,
+                            std::uint64_t first, const std::uint64_t* const* queries,
+                            std::size_t n_queries, Selection* selections) {
+        filter_one_by_one<InRows>(rows, n_codes, n_words, first, queries, n_queries, selections,
+                                  PopCount{});
+    }
+
+    static void measure(const std::uint64_t* tile, std::size_t n_groups, std::size_t n_words,
+                        const std::uint64_t* query, std::uint16_t* distances) {
+        measure_one_by_one(tile, n_groups, n_words, query, distances, PopCount{});
+    }
+
+    static std::size_t near(const std::uint64_t* codes, std::size_t n, std::size_t n_words,
+                            const std::uint64_t* query, std::uint32_t bound, std::uint32_t* places,
+                            std::uint32_t* distances) {
+        return near_any(codes, n, n_words, query, bound, places, distances, PopCount{});
+    }
+};
+
 }  // namespace
 }  // namespace hashlearn

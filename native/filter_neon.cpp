@@ -7,9 +7,13 @@
 namespace hashlearn {
 namespace {
 
-const auto popcount = [](std::uint64_t x) {
-    return static_cast<std::uint32_t>(__builtin_popcountll(x));
+struct PopCount {
+    std::uint32_t operator()(std::uint64_t x) const {
+        return static_cast<std::uint32_t>(__builtin_popcountll(x));
+    }
 };
+
+using Words = WordByWord<PopCount>;
 
 inline uint64x2_t sum(uint8x16_t bytes) { return vpaddlq_u32(vpaddlq_u16(vpaddlq_u8(bytes))); }
 
@@ -132,22 +136,11 @@ static void filter_rows(const std::uint64_t* rows, std::size_t n_codes, std::siz
         case 4:
             return filter_all<Rows<4>>(rows, n_codes, 4, first, queries, n_queries, selections);
         default:
-            return filter_one_by_one<InRows>(rows, n_codes, n_words, first, queries, n_queries,
-                                             selections, popcount);
+            return Words::filter_rows(rows, n_codes, n_words, first, queries, n_queries,
+                                      selections);
     }
 }
 
-static void measure(const std::uint64_t* tile, std::size_t n_groups, std::size_t n_words,
-                    const std::uint64_t* query, std::uint16_t* distances) {
-    measure_one_by_one(tile, n_groups, n_words, query, distances, popcount);
-}
-
-static std::size_t near(const std::uint64_t* codes, std::size_t n, std::size_t n_words,
-                        const std::uint64_t* query, std::uint32_t bound, std::uint32_t* places,
-                        std::uint32_t* distances) {
-    return near_any(codes, n, n_words, query, bound, places, distances, popcount);
-}
-
-const Kernel neon_kernel = {"neon", filter, filter_rows, 4, measure, near, nullptr};
+const Kernel neon_kernel = {"neon", filter, filter_rows, 4, Words::measure, Words::near, nullptr};
 
 }  // namespace hashlearn
