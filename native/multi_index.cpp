@@ -16,27 +16,12 @@ namespace hashlearn {
 
 namespace {
 
-std::size_t ceil_divide(std::size_t a, std::size_t b) { return (a + b - 1) / b; }
-
-std::size_t words_of(Codes codes) { return ceil_divide(codes.n_bytes, 8); }
-
 inline void prefetch(const void* address) {
 #if defined(__GNUC__) || defined(__clang__)
     __builtin_prefetch(address);
     // Without this GCC finds that a function of nothing but prefetches has no effect, and drops it.
     asm volatile("" : : "r"(address));
 #endif
-}
-
-// Copy a code to words, the last one padded with zero bits.
-inline void load_words(Codes codes, std::size_t position, std::uint64_t* words) {
-    const std::uint8_t* code = codes.bytes + position * codes.n_bytes;
-    if (codes.n_bytes == 8) {
-        std::memcpy(words, code, 8);
-    } else {
-        words[words_of(codes) - 1] = 0;
-        std::memcpy(words, code, codes.n_bytes);
-    }
 }
 
 // The value of a substring, which may lie in two words.
@@ -408,8 +393,8 @@ class Lookup {
             if (table.codes == nullptr) {
                 prefetch_codes(table, i + n, end);
                 for (std::size_t j = 0; j < n; ++j) {
-                    const Codes one{code_at(table.positions[i + j]), 1, setting_.database.n_bytes};
-                    load_words(one, 0, rows_.data() + j * setting_.n_words);
+                    store_words(code_at(table.positions[i + j]), setting_.database.n_bytes,
+                                rows_.data() + j * setting_.n_words, 1);
                 }
             } else if (reinterpret_cast<std::uintptr_t>(table.codes) % 8 != 0) {  // mapped
                 std::memcpy(rows_.data(), table.codes + i * setting_.n_words,
@@ -476,12 +461,6 @@ void for_each_query(std::size_t n, std::size_t n_threads, const Use& use) {
     });
 }
 
-std::vector<std::uint64_t> words_of_query(Codes queries, std::size_t query) {
-    std::vector<std::uint64_t> words(words_of(queries));
-    load_words(queries, query, words.data());
-    return words;
-}
-
 }  // namespace
 
 bool values_rise(Codes codes, unsigned first_bit, unsigned n_bits) {
@@ -523,11 +502,11 @@ void find_nearest(const Kernel& kernel, Codes queries, Codes database,
                   std::size_t n_threads, std::int64_t* positions, std::int32_t* distances,
                   double* spent) {
     const Setting setting{kernel, database, tables, allowed, words_of(database)};
+    const std::vector<std::uint64_t> words = to_words(queries);
     const auto n_distances = static_cast<std::uint32_t>(8 * database.n_bytes + 1);
     for_each_query(queries.n, n_threads, [&](std::size_t q) {
-        const std::vector<std::uint64_t> query = words_of_query(queries, q);
         Best best(n_distances, k);
-        Lookup lookup(setting, query.data(), best);
+        Lookup lookup(setting, words.data() + q * setting.n_words, best);
         const auto cost = [&](double n_values, double n_codes) {
             return n_values * costs.value + n_codes * costs.code;
         };
@@ -557,12 +536,12 @@ std::vector<Found> find_radius(const Kernel& kernel, Codes queries, Codes databa
                                std::span<const Table> tables, Allowed allowed, std::uint32_t radius,
                                std::size_t n_threads) {
     const Setting setting{kernel, database, tables, allowed, words_of(database)};
+    const std::vector<std::uint64_t> words = to_words(queries);
     radius = std::min(radius, static_cast<std::uint32_t>(8 * database.n_bytes));
     std::vector<Found> found(queries.n);
     for_each_query(queries.n, n_threads, [&](std::size_t q) {
-        const std::vector<std::uint64_t> query = words_of_query(queries, q);
         Best best(radius + 1, Best::unlimited);
-        Lookup lookup(setting, query.data(), best);
+        Lookup lookup(setting, words.data() + q * setting.n_words, best);
         for (std::size_t step = 0; step < lookup.n_steps() && step <= radius; ++step) {
             lookup.take_step(step);
         }

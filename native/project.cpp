@@ -29,8 +29,6 @@ class Buffer {
     std::vector<Line> lines_;  // zeros
 };
 
-std::size_t ceil_divide(std::size_t a, std::size_t b) { return (a + b - 1) / b; }
-
 const Multiplier& find_multiplier([[maybe_unused]] const std::string& kernel) {
 #if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
     __builtin_cpu_init();

@@ -1,7 +1,6 @@
 #include "scan.hpp"
 
 #include <algorithm>
-#include <cstring>
 #include <memory>
 #include <numeric>
 #include <span>
@@ -20,10 +19,6 @@ constexpr std::size_t block_queries = 256;
 
 // Below this many words to look at, the fastest kernel is done before another thread is awake.
 constexpr std::size_t min_words_for_threads = 1 << 21;
-
-std::size_t ceil_divide(std::size_t a, std::size_t b) { return (a + b - 1) / b; }
-
-std::size_t words_of(Codes codes) { return ceil_divide(codes.n_bytes, 8); }
 
 // Selection and the memory it points into.
 class Hits {
@@ -76,53 +71,6 @@ class Hits {
 struct Task {
     std::size_t first_query, last_query, first_code, last_code;
 };
-
-// The n_rest (0 to 7) bytes that do not fill a word. Copies of a fixed size compile to single
-// loads; one of n_rest bytes would be a call for every code.
-inline std::uint64_t load_rest(const std::uint8_t* bytes, std::size_t n_rest) {
-    std::uint64_t word = 0;
-    std::size_t shift = 0;
-    if (n_rest & 4) {
-        std::uint32_t part;
-        std::memcpy(&part, bytes, 4);
-        word = part;
-        shift = 32;
-        bytes += 4;
-    }
-    if (n_rest & 2) {
-        std::uint16_t part;
-        std::memcpy(&part, bytes, 2);
-        word |= std::uint64_t{part} << shift;
-        shift += 16;
-        bytes += 2;
-    }
-    if (n_rest & 1) {
-        word |= std::uint64_t{*bytes} << shift;
-    }
-    return word;
-}
-
-// Write the words of a code, padded with zero bits, `step` places apart.
-inline void store_words(const std::uint8_t* code, std::size_t n_bytes, std::uint64_t* place,
-                        std::size_t step) {
-    for (; n_bytes >= 8; n_bytes -= 8, code += 8, place += step) {
-        std::memcpy(place, code, 8);
-    }
-    if (n_bytes > 0) {
-        *place = load_rest(code, n_bytes);
-    }
-}
-
-// Words of queries, one query after the other.
-std::vector<std::uint64_t> to_words(Codes queries) {
-    const std::size_t n_words = words_of(queries);
-    std::vector<std::uint64_t> words(queries.n * n_words);
-    for (std::size_t q = 0; q < queries.n; ++q) {
-        store_words(queries.bytes + q * queries.n_bytes, queries.n_bytes,
-                    words.data() + q * n_words, 1);
-    }
-    return words;
-}
 
 // Lay whole groups of codes out as a tile. A constant number of bytes lets the compiler unroll.
 template <std::size_t FixedBytes>

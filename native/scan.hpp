@@ -5,16 +5,10 @@
 #include <cstdint>
 #include <vector>
 
+#include "codes.hpp"
 #include "filter.hpp"
 
 namespace hashlearn {
-
-// Packed codes, one after the other, and their number and length.
-struct Codes {
-    const std::uint8_t* bytes;
-    std::size_t n;
-    std::size_t n_bytes;
-};
 
 // Kernels that this processor can run, fastest first.
 std::vector<const Kernel*> available_kernels();

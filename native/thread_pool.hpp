@@ -12,6 +12,9 @@
 
 namespace hashlearn {
 
+// How many parts of b, the last one perhaps smaller, make a.
+inline std::size_t ceil_divide(std::size_t a, std::size_t b) { return (a + b - 1) / b; }
+
 class ThreadPool {
    public:
     // One pool for the process. It is never destroyed: at exit its threads may still wait.

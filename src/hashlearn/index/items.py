@@ -395,12 +395,8 @@ class Items:
         next_id = max(self.next_id, int(ids[-1]) + 1)
         nothing = Segment(range(0), np.empty((0, self.n_bytes), dtype=np.uint8))
         *kept, last = self.segments or (nothing,)
-        is_open = last.tables is None and last.present is None
-        if (
-            is_open
-            and _is_above(ids, last.ids)
-            and (last.code_buffer is not None or not len(last.codes))
-        ):
+        has_room = last.code_buffer is not None or not len(last.codes)
+        if has_room and _is_above(ids, last.ids):
             segments = [*kept, last.appended(ids, codes)]
         elif kept or (last.tables is None and len(last.codes) <= _SMALL):
             segments = [*kept, _merged(last.squeezed(), Segment(ids, codes))]
