@@ -54,9 +54,16 @@ inline void store_words(const std::uint8_t* code, std::size_t n_bytes, std::uint
     }
 }
 
-// Write the words of one of the codes, one after the other.
+// Write the words of one of the codes, one after the other. Codes of one word, which are loaded
+// billions of times while tables are built, must not wait for what longer ones need.
 inline void load_words(Codes codes, std::size_t position, std::uint64_t* words) {
-    store_words(codes.bytes + position * codes.n_bytes, codes.n_bytes, words, 1);
+    const std::uint8_t* code = codes.bytes + position * codes.n_bytes;
+    if (codes.n_bytes == 8) {
+        std::memcpy(words, code, 8);
+    } else {
+        words[words_of(codes) - 1] = 0;
+        std::memcpy(words, code, codes.n_bytes);
+    }
 }
 
 // Words of queries, one query after the other.

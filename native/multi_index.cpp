@@ -393,8 +393,8 @@ class Lookup {
             if (table.codes == nullptr) {
                 prefetch_codes(table, i + n, end);
                 for (std::size_t j = 0; j < n; ++j) {
-                    store_words(code_at(table.positions[i + j]), setting_.database.n_bytes,
-                                rows_.data() + j * setting_.n_words, 1);
+                    const Codes one{code_at(table.positions[i + j]), 1, setting_.database.n_bytes};
+                    load_words(one, 0, rows_.data() + j * setting_.n_words);
                 }
             } else if (reinterpret_cast<std::uintptr_t>(table.codes) % 8 != 0) {  // mapped
                 std::memcpy(rows_.data(), table.codes + i * setting_.n_words,
