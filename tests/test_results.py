@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from hashlearn import results
-from hashlearn.results import NO_ID, Neighbors, Pairs, RadiusNeighbors, group_pairs
+from hashlearn.results import (
+    NO_ID,
+    DistanceCounts,
+    Neighbors,
+    Pairs,
+    RadiusNeighbors,
+    group_pairs,
+)
 
 
 def make_radius_neighbors():
@@ -162,3 +169,18 @@ def test_a_long_chain_is_one_group():
     pairs = Pairs(np.arange(n), np.arange(1, n + 1), np.zeros(n, np.int32))
     (group,) = group_pairs([pairs])
     np.testing.assert_array_equal(group, np.arange(n + 1))
+
+
+def test_counts_by_distance_are_checked():
+    good = np.array([[1, 2]])
+    with pytest.raises(ValueError, match="one shape"):
+        DistanceCounts(good, np.array([[1]]))
+    with pytest.raises(ValueError, match="negative"):
+        DistanceCounts(good, np.array([[-1, 0]]))
+    with pytest.raises(ValueError, match="more relevant items"):
+        DistanceCounts(good, np.array([[2, 0]]))
+    with pytest.raises(TypeError, match="integers"):
+        DistanceCounts(good, np.array([[0.5, 0.0]]))
+    counts = DistanceCounts(good, np.array([[1, 0]]), np.array([[7, 0]]))
+    assert (len(counts), counts.n_levels) == (1, 2)
+    assert not counts.gains.flags.writeable

@@ -123,6 +123,62 @@ class RadiusNeighbors:
 
 
 @dataclass(frozen=True, eq=False)
+class DistanceCounts:
+    """Hold how many items lie at each distance from each query, and how many are relevant.
+
+    A ranking by Hamming distance is full of ties. These counts describe it completely but for the
+    order of tied items, so every metric that does not depend on that order follows from them.
+
+    Parameters
+    ----------
+    retrieved : ndarray of shape (q, n_levels), int64
+        Items at the distances 0, 1, 2, ... from each query.
+    hits : ndarray of shape (q, n_levels), int64
+        The relevant ones among them.
+    gains : ndarray of shape (q, n_levels), int64, default=None
+        The sum of their gains, where relevance is graded. None says that a relevant item gains 1.
+
+    Raises
+    ------
+    TypeError
+        If an array does not hold whole numbers.
+    ValueError
+        If the arrays are not matrices of one shape, a number is negative, or a distance has more
+        relevant items than items.
+
+    Examples
+    --------
+    >>> counts = DistanceCounts(np.array([[1, 0, 3]]), np.array([[1, 0, 2]]))
+    >>> len(counts), counts.n_levels
+    (1, 3)
+    """
+
+    retrieved: NDArray[np.int64]
+    hits: NDArray[np.int64]
+    gains: NDArray[np.int64] | None = None
+
+    def __post_init__(self) -> None:
+        names = ("retrieved", "hits") if self.gains is None else ("retrieved", "hits", "gains")
+        shapes = {np.shape(getattr(self, name)) for name in names}
+        if len(shapes) != 1 or self.retrieved.ndim != 2:
+            raise ValueError(f"counts need matrices of one shape (q, n_levels), got {shapes}")
+        for name in names:
+            object.__setattr__(self, name, _frozen(getattr(self, name), np.int64, name))
+            if getattr(self, name).min(initial=0) < 0:
+                raise ValueError(f"{name} holds a negative number")
+        if (self.hits > self.retrieved).any():
+            raise ValueError("a distance has more relevant items than items")
+
+    def __len__(self) -> int:
+        return len(self.retrieved)
+
+    @property
+    def n_levels(self) -> int:
+        """Number of distances: 0 to ``n_levels - 1``."""
+        return int(self.retrieved.shape[1])
+
+
+@dataclass(frozen=True, eq=False)
 class Pairs:
     """Hold pairs of items that are near each other, each pair once.
 

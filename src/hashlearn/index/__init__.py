@@ -4,6 +4,7 @@ Distances come from the compiled kernel where it was built, else from NumPy; the
 variable ``HASHLEARN_KERNEL=numpy`` asks for NumPy. Results are the same.
 """
 
+from hashlearn.index.counts import count_distances
 from hashlearn.index.hamming import HammingIndex
 
-__all__ = ["HammingIndex"]
+__all__ = ["HammingIndex", "count_distances"]
