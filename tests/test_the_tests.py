@@ -34,9 +34,9 @@ BREAKS = {
         [*PYTEST, "tests/hashers/test_itq.py"],
     ),
     "a sign in the expectation over ties": (
-        "src/hashlearn/evaluation/metrics.py",
-        "offsets = inside - (before + 1) * reciprocals",
-        "offsets = inside + (before + 1) * reciprocals",
+        "src/hashlearn/evaluation/ties.py",
+        "offsets = inside - (start + 1) * reciprocals",
+        "offsets = inside + (start + 1) * reciprocals",
         [*PYTEST, "tests/evaluation/test_metrics.py"],
     ),
     "the side of 0": (

@@ -1,4 +1,5 @@
 import json
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -13,7 +14,10 @@ from hashlearn.evaluation import (
     get_protocol,
     protocols,
 )
-from hashlearn.results import Neighbors
+from hashlearn.results import DistanceCounts, Neighbors
+
+# The package gives the name of the module to its function.
+evaluate_module = import_module("hashlearn.evaluation.evaluate")
 
 
 def full_ranking(queries, database):
@@ -190,3 +194,67 @@ def test_labels_that_do_not_fit_the_protocol_are_refused(labels, message):
     X = np.zeros((6, 1))
     with pytest.raises(ValueError, match=message):
         Protocol().ground_truth(X[:1], X[1:], *labels)
+
+
+def counted(found, truth):
+    marks = truth.relevant(0, truth.n_queries)
+    retrieved, hits = np.zeros((2, len(found), 9), dtype=np.int64)
+    for query, rank in np.ndindex(found.ids.shape):
+        retrieved[query, found.distances[query, rank]] += 1
+        hits[query, found.distances[query, rank]] += marks[query, found.ids[query, rank]]
+    return DistanceCounts(retrieved, hits)
+
+
+@pytest.mark.parametrize("block_entries", [1 << 20, 40])
+@pytest.mark.parametrize("denominator", ["all", "min", "hits"])
+def test_counts_score_as_rankings_without_asking_the_truth(
+    case, denominator, block_entries, monkeypatch
+):
+    found, truth = case
+    counts = counted(found, truth)
+    protocol = Protocol(cutoff=20, denominator=denominator, precision_at=(5, 500))
+    expected = evaluate(found, truth, protocol)
+    monkeypatch.setattr(truth, "relevant", None)
+    monkeypatch.setattr(evaluate_module, "_BLOCK_ENTRIES", block_entries)
+    for results in (counts, [counts], iter([counts])):
+        scores = evaluate(results, truth, protocol)
+        assert scores.as_dict() == pytest.approx(expected.as_dict())
+        np.testing.assert_array_equal(scores.n_relevant, expected.n_relevant)
+        np.testing.assert_array_equal(scores.counts.retrieved, counts.retrieved)
+        np.testing.assert_array_equal(scores.counts.hits, counts.hits)
+
+
+def test_every_mean_has_the_values_of_its_queries(case):
+    found, truth = case
+    for empty in ("zero", "skip"):
+        scores = evaluate(found, truth, Protocol(empty=empty))
+        numbers = scores.as_dict()
+        assert set(scores.per_query) == set(numbers) - {"n_queries", "n_empty", "pooled_pr_area"}
+        for name, values in scores.per_query.items():
+            np.testing.assert_array_equal(np.isnan(values), scores.n_relevant == 0)
+            mean = np.nanmean(values) if empty == "skip" else np.nan_to_num(values).mean()
+            assert numbers[name] == pytest.approx(mean)
+
+
+def test_blocks_with_other_numbers_of_distances_are_joined():
+    found = [
+        Neighbors(np.array([[0, 1]]), np.array([[0, 1]])),
+        Neighbors(np.array([[1, 0]]), np.array([[2, 5]])),
+    ]
+    scores = evaluate(found, LabelTruth([0, 1], [0, 1]), Protocol())
+    assert scores.counts.retrieved.tolist() == [[1, 1, 0, 0, 0, 0], [0, 0, 1, 0, 0, 1]]
+    assert scores.counts.hits.tolist() == [[1, 0, 0, 0, 0, 0], [0, 0, 1, 0, 0, 0]]
+
+
+def test_counts_cannot_be_judged_in_an_order_that_they_do_not_know(case):
+    found, truth = case
+    with pytest.raises(ValueError, match=r"ties='stable' needs rankings \(Neighbors\)"):
+        evaluate(counted(found, truth), truth, Protocol(ties="stable"))
+
+
+def test_counts_of_more_items_than_there_are_and_other_things_are_refused():
+    truth = LabelTruth([0], [0, 1])
+    with pytest.raises(ValueError, match="hold 3 items a query, the ground truth 2"):
+        evaluate(DistanceCounts(np.array([[3]]), np.array([[1]])), truth, Protocol())
+    with pytest.raises(TypeError, match="Neighbors or DistanceCounts, got ndarray"):
+        evaluate(np.zeros((1, 2)), truth, Protocol())

@@ -3,6 +3,8 @@
 The functions here see results and ground truth only, so they judge the output of any program.
 """
 
+from hashlearn.evaluation.conventions import mean_over_queries
+from hashlearn.evaluation.curves import pooled_pr_area, pooled_pr_curve
 from hashlearn.evaluation.evaluate import Scores, evaluate
 from hashlearn.evaluation.ground_truth import (
     GroundTruth,
@@ -10,13 +12,9 @@ from hashlearn.evaluation.ground_truth import (
     NeighborTruth,
     euclidean_neighbors,
 )
-from hashlearn.evaluation.metrics import (
-    Rankings,
-    mean_over_queries,
-    pooled_pr_area,
-    pooled_pr_curve,
-)
+from hashlearn.evaluation.metrics import Rankings
 from hashlearn.evaluation.protocol import Protocol, get_protocol, protocols
+from hashlearn.evaluation.ties import TieGroups
 
 __all__ = [
     "GroundTruth",
@@ -25,6 +23,7 @@ __all__ = [
     "Protocol",
     "Rankings",
     "Scores",
+    "TieGroups",
     "euclidean_neighbors",
     "evaluate",
     "get_protocol",

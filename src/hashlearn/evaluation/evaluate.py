@@ -1,16 +1,23 @@
 """From results and ground truth to scores."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hashlearn.evaluation import metrics
+from hashlearn.evaluation.conventions import FloatArray, IntArray, mean_over_queries
+from hashlearn.evaluation.curves import pooled_pr_area, pooled_pr_curve
 from hashlearn.evaluation.ground_truth import GroundTruth
+from hashlearn.evaluation.metrics import Rankings
 from hashlearn.evaluation.protocol import Protocol
-from hashlearn.results import Neighbors
+from hashlearn.evaluation.ties import TieGroups
+from hashlearn.results import DistanceCounts, Neighbors
+
+Results = Neighbors | DistanceCounts
+
+_BLOCK_ENTRIES = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,42 +28,81 @@ class Scores:
     ----------
     protocol : Protocol
         How the codes were judged.
-    n_queries : int
-        Number of queries.
-    n_empty : int
-        Queries without a relevant item.
-    mean_average_precision : float
-        Mean over the queries of the average precision.
-    pooled_pr_area : float
-        Area under the one precision-recall curve of all queries, radius by radius.
-    precision_at : dict of int to float
-        Mean precision among the first k items.
-    recall_at : dict of int to float
-        Mean recall among the first k items.
-    precision_within_radius : float
-        Mean precision within the protocol's radius; 0 for a query that finds nothing there.
-    recall_within_radius : float
-        Mean recall within the protocol's radius.
-    average_precisions : ndarray of shape (q,), float64
-        Average precision of each query; NaN where it is not defined.
-    pooled_precision : ndarray of shape (n_points,), float64
-        Precision of the pooled curve, smallest radius first.
-    pooled_recall : ndarray of shape (n_points,), float64
-        Recall of the pooled curve.
+    counts : DistanceCounts
+        Items and relevant ones at each distance from each query: what the curves, and comparisons
+        with other codes, are made of.
+    n_relevant : ndarray of shape (q,), int64
+        Relevant items of each query in the whole database.
+    per_query : dict of str to ndarray
+        For each metric that is a mean over the queries, under its name in :meth:`as_dict`, the
+        values of the queries: shape (q,), float64. NaN where the metric is not defined, and for
+        every query without a relevant item.
+
+    Notes
+    -----
+    The counts take 16 bytes for each query and distance: 10,000 queries with codes of 64 bits take
+    10 MB, however large the database is.
     """
 
     protocol: Protocol
-    n_queries: int
-    n_empty: int
-    mean_average_precision: float
-    pooled_pr_area: float
-    precision_at: dict[int, float]
-    recall_at: dict[int, float]
-    precision_within_radius: float
-    recall_within_radius: float
-    average_precisions: NDArray[np.float64] = field(repr=False)
-    pooled_precision: NDArray[np.float64] = field(repr=False)
-    pooled_recall: NDArray[np.float64] = field(repr=False)
+    counts: DistanceCounts = field(repr=False)
+    n_relevant: IntArray = field(repr=False)
+    per_query: dict[str, FloatArray] = field(repr=False)
+
+    @property
+    def n_queries(self) -> int:
+        """Number of queries."""
+        return len(self.counts)
+
+    @property
+    def n_empty(self) -> int:
+        """Number of queries without a relevant item."""
+        return int((self.n_relevant == 0).sum())
+
+    @property
+    def mean_average_precision(self) -> float:
+        """Mean over the queries of the average precision."""
+        return self._mean("mean_average_precision")
+
+    @property
+    def precision_at(self) -> dict[int, float]:
+        """Mean precision among the first k items, for each k of the protocol."""
+        return {k: self._mean(f"precision_at_{k}") for k in self.protocol.precision_at}
+
+    @property
+    def recall_at(self) -> dict[int, float]:
+        """Mean recall among the first k items, for each k of the protocol."""
+        return {k: self._mean(f"recall_at_{k}") for k in self.protocol.recall_at}
+
+    @property
+    def precision_within_radius(self) -> float:
+        """Mean precision within the protocol's radius; 0 for a query that finds nothing there."""
+        return self._mean(f"precision_within_{self.protocol.radius}")
+
+    @property
+    def recall_within_radius(self) -> float:
+        """Mean recall within the protocol's radius."""
+        return self._mean(f"recall_within_{self.protocol.radius}")
+
+    @cached_property
+    def pooled_pr_area(self) -> float:
+        """Area under the one precision-recall curve of all queries, radius by radius."""
+        return pooled_pr_area(*self._pooled)
+
+    @property
+    def pooled_precision(self) -> FloatArray:
+        """Precision of the pooled curve, shape (n_points,), smallest radius first."""
+        return pooled_pr_curve(*self._pooled)[0]
+
+    @property
+    def pooled_recall(self) -> FloatArray:
+        """Recall of the pooled curve, shape (n_points,)."""
+        return pooled_pr_curve(*self._pooled)[1]
+
+    @property
+    def average_precisions(self) -> FloatArray:
+        """Average precision of each query, shape (q,); NaN where it is not defined."""
+        return self.per_query["mean_average_precision"]
 
     @property
     def headline(self) -> float:
@@ -71,29 +117,33 @@ class Scores:
         dict
             Names such as ``"precision_at_100"`` and their values; without the curves.
         """
-        radius = self.protocol.radius
         return {
             "n_queries": self.n_queries,
             "n_empty": self.n_empty,
-            "mean_average_precision": self.mean_average_precision,
             "pooled_pr_area": self.pooled_pr_area,
-            **{f"precision_at_{k}": value for k, value in self.precision_at.items()},
-            **{f"recall_at_{k}": value for k, value in self.recall_at.items()},
-            f"precision_within_{radius}": self.precision_within_radius,
-            f"recall_within_{radius}": self.recall_within_radius,
+            **{name: self._mean(name) for name in self.per_query},
         }
+
+    def _mean(self, name: str) -> float:
+        return mean_over_queries(self.per_query[name], empty=self.protocol.empty)
+
+    @property
+    def _pooled(self) -> tuple[IntArray, IntArray, int]:
+        counts = self.counts
+        return counts.retrieved.sum(axis=0), counts.hits.sum(axis=0), int(self.n_relevant.sum())
 
 
 def evaluate(
-    results: Neighbors | Iterable[Neighbors], truth: GroundTruth, protocol: Protocol
+    results: Results | Iterable[Results], truth: GroundTruth, protocol: Protocol
 ) -> Scores:
     """Score results against ground truth under a protocol.
 
     Parameters
     ----------
-    results : Neighbors or iterable of Neighbors
-        Ranked items of all queries in their order, in one piece or block by block (which keeps
-        memory bounded). Ids are the items' numbers in the ground truth.
+    results : Neighbors or DistanceCounts, or iterable of them
+        What was found for all queries in their order, in one piece or block by block (which keeps
+        memory bounded): ranked items, whose ids are their numbers in the ground truth, or the
+        counts of items and of relevant ones at each distance from each query.
     truth : GroundTruth
         Which items are relevant.
     protocol : Protocol
@@ -106,9 +156,12 @@ def evaluate(
 
     Raises
     ------
+    TypeError
+        If the results are something else.
     ValueError
-        If the number of queries differs, an id is outside the ground truth's database, or no query
-        has a relevant item.
+        If the number of queries differs, an id is outside the ground truth's database, counts hold
+        more items than it, no query has a relevant item, or counts are to be judged with
+        ``ties="stable"``, for which the order of tied items is needed.
 
     Notes
     -----
@@ -116,94 +169,125 @@ def evaluate(
     that is not listed counts as never retrieved, and with expected ties a cut-off needs the whole
     group of ties that it falls into.
 
+    Counts are taken to hold the whole database: a query has as many relevant items as they hold
+    hits. The ground truth, from which the hits were counted, is not asked a second time.
+
     Examples
     --------
     >>> from hashlearn.evaluation import NeighborTruth
+    >>> truth = NeighborTruth([[1, 2]], 3)
     >>> found = Neighbors(np.array([[1, 0, 2]]), np.array([[0, 3, 5]]))
-    >>> evaluate(found, NeighborTruth([[1, 2]], 3), Protocol()).mean_average_precision
+    >>> evaluate(found, truth, Protocol()).mean_average_precision
+    0.8333333333333333
+    >>> counts = DistanceCounts(np.array([[1, 0, 0, 1, 0, 1]]), np.array([[1, 0, 0, 0, 0, 1]]))
+    >>> evaluate(counts, truth, Protocol()).mean_average_precision
     0.8333333333333333
     """
-    blocks = [results] if isinstance(results, Neighbors) else results
-    parts: list[dict[str, NDArray[Any]]] = []
+    parts: list[Scores] = []
     start = 0
-    for block in blocks:
+    for block in _blocks(results):
         stop = start + len(block)
         if stop > truth.n_queries:
             raise ValueError(f"results hold more than the {truth.n_queries} queries of the truth")
-        if len(block):
-            parts.append(_score_block(block, truth.relevant(start, stop), protocol))
+        if isinstance(block, Neighbors):
+            rankings = _rankings(block, truth, start)
+            parts.append(_score(rankings, rankings.by_distance, protocol))
+        else:
+            groups = _groups(block, truth, protocol)
+            parts.append(_score(groups, groups, protocol))
         start = stop
     if start != truth.n_queries or not parts:
         raise ValueError(f"results hold {start} queries, the ground truth {truth.n_queries}")
-    return _combine(parts, protocol)
+    return _join(parts)
 
 
-def _score_block(
-    found: Neighbors, marks: NDArray[np.bool_], protocol: Protocol
-) -> dict[str, NDArray[Any]]:
-    """Compute every metric of a block of queries, and its counts by distance."""
-    ids, distances = found.ids, found.distances
+def _blocks(results: Results | Iterable[Results]) -> Iterator[Results]:
+    """Give the results in blocks that are not empty, and large counts in several."""
+    for block in [results] if isinstance(results, Results) else results:
+        if not isinstance(block, Results):
+            raise TypeError(
+                f"results must be Neighbors or DistanceCounts, got {type(block).__name__}"
+            )
+        if isinstance(block, DistanceCounts):
+            rows = max(1, _BLOCK_ENTRIES // max(1, block.n_levels))
+            for first in range(0, len(block), rows):
+                part = slice(first, first + rows)
+                gains = None if block.gains is None else block.gains[part]
+                yield DistanceCounts(block.retrieved[part], block.hits[part], gains)
+        elif len(block):
+            yield block
+
+
+def _rankings(found: Neighbors, truth: GroundTruth, start: int) -> Rankings:
+    """Look up which of the ranked items are relevant."""
+    marks = truth.relevant(start, start + len(found))
+    ids = found.ids
     if ids.max(initial=-1) >= marks.shape[1]:
         raise ValueError(
             f"results hold the id {ids.max()}, the ground truth knows 0 to {marks.shape[1] - 1}"
         )
     absent = ids < 0
     relevant = np.take_along_axis(marks, np.where(absent, 0, ids), axis=1) & ~absent
-    levels = np.where(absent, -1, distances)
-    rankings = metrics.Rankings(relevant, levels, marks.sum(axis=1))
-    scores = {
-        "total": rankings.n_relevant,
-        "average_precision": rankings.average_precision(
-            cutoff=protocol.cutoff, denominator=protocol.denominator, ties=protocol.ties
-        ),
-        "precision_within": rankings.precision_within(protocol.radius),
-        "recall_within": rankings.recall_within(protocol.radius),
-        "retrieved": rankings.by_distance.retrieved.sum(axis=0),
-        "hits": rankings.by_distance.hits.sum(axis=0),
+    levels = np.where(absent, -1, found.distances)
+    return Rankings(relevant, levels, marks.sum(axis=1))
+
+
+def _groups(counts: DistanceCounts, truth: GroundTruth, protocol: Protocol) -> TieGroups:
+    """Take the counts as those of the whole database."""
+    if protocol.ties == "stable":
+        raise ValueError(
+            "ties='stable' needs rankings (Neighbors); counts do not know the order of tied items"
+        )
+    if (largest := counts.retrieved.sum(axis=1).max()) > truth.n_database:
+        raise ValueError(
+            f"counts hold {largest} items a query, the ground truth {truth.n_database}"
+        )
+    return TieGroups(counts)
+
+
+def _score(rankings: Rankings | TieGroups, groups: TieGroups, protocol: Protocol) -> Scores:
+    """Compute every metric of a block of queries."""
+    ties: dict[str, Any] = {"ties": protocol.ties} if isinstance(rankings, Rankings) else {}
+    values = {
+        "mean_average_precision": rankings.average_precision(
+            cutoff=protocol.cutoff, denominator=protocol.denominator, **ties
+        )
     }
     for k in protocol.precision_at:
-        scores[f"precision_at_{k}"] = rankings.precision_at(k, ties=protocol.ties)
+        values[f"precision_at_{k}"] = rankings.precision_at(k, **ties)
     for k in protocol.recall_at:
-        scores[f"recall_at_{k}"] = rankings.recall_at(k, ties=protocol.ties)
-    return scores
+        values[f"recall_at_{k}"] = rankings.recall_at(k, **ties)
+    values[f"precision_within_{protocol.radius}"] = groups.precision_within(protocol.radius)
+    values[f"recall_within_{protocol.radius}"] = groups.recall_within(protocol.radius)
+    # Precision is defined for a query without relevant items too, but follows the policy.
+    empty = groups.n_relevant == 0
+    values = {name: np.where(empty, np.nan, value) for name, value in values.items()}
+    return Scores(protocol, groups.counts, groups.n_relevant, values)
 
 
-def _combine(parts: list[dict[str, NDArray[Any]]], protocol: Protocol) -> Scores:
-    """Join the blocks: concatenate the queries, add up the counts by distance."""
-
-    def per_query(name: str) -> NDArray[np.float64]:
-        return np.concatenate([part[name] for part in parts])
-
-    def by_distance(name: str) -> NDArray[np.int64]:
-        length = max(len(part[name]) for part in parts)
-        counts = np.zeros(length, dtype=np.int64)
-        for part in parts:
-            counts[: len(part[name])] += part[name]
-        return counts
-
-    total = per_query("total")
-    if not total.any():
+def _join(parts: list[Scores]) -> Scores:
+    """Put the queries of all blocks one after the other."""
+    n_relevant = np.concatenate([part.n_relevant for part in parts])
+    if not n_relevant.any():
         raise ValueError("no query has a relevant item: there is nothing to score")
+    n_levels = max(part.counts.n_levels for part in parts)
 
-    def mean(name: str) -> float:
-        # Precision is defined for a query without relevant items too, but follows the policy.
-        values = np.where(total > 0, per_query(name), np.nan)
-        return metrics.mean_over_queries(values, empty=protocol.empty)
+    def stacked(arrays: list[IntArray]) -> IntArray:
+        whole = np.zeros((len(n_relevant), n_levels), dtype=np.int64)
+        start = 0
+        for array in arrays:
+            whole[start : start + len(array), : array.shape[1]] = array
+            start += len(array)
+        return whole
 
-    counts = by_distance("retrieved"), by_distance("hits"), int(total.sum())
-    precision, recall = metrics.pooled_pr_curve(*counts)
-    average_precisions = per_query("average_precision")
-    return Scores(
-        protocol=protocol,
-        n_queries=len(total),
-        n_empty=int((total == 0).sum()),
-        mean_average_precision=metrics.mean_over_queries(average_precisions, empty=protocol.empty),
-        pooled_pr_area=metrics.pooled_pr_area(*counts),
-        precision_at={k: mean(f"precision_at_{k}") for k in protocol.precision_at},
-        recall_at={k: mean(f"recall_at_{k}") for k in protocol.recall_at},
-        precision_within_radius=mean("precision_within"),
-        recall_within_radius=mean("recall_within"),
-        average_precisions=average_precisions,
-        pooled_precision=precision,
-        pooled_recall=recall,
+    gains = [part.counts.gains for part in parts if part.counts.gains is not None]
+    counts = DistanceCounts(
+        stacked([part.counts.retrieved for part in parts]),
+        stacked([part.counts.hits for part in parts]),
+        stacked(gains) if len(gains) == len(parts) else None,
     )
+    values = {
+        name: np.concatenate([part.per_query[name] for part in parts])
+        for name in parts[0].per_query
+    }
+    return Scores(parts[0].protocol, counts, n_relevant, values)

@@ -6,13 +6,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from hashlearn.evaluation.conventions import Denominator, Empty, Ties
 from hashlearn.evaluation.ground_truth import (
     GroundTruth,
     LabelTruth,
     NeighborTruth,
     euclidean_neighbors,
 )
-from hashlearn.evaluation.metrics import Denominator, Empty, Ties
 
 Metric = Literal["mean_average_precision", "pooled_pr_area"]
 
