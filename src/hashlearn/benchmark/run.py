@@ -1,6 +1,6 @@
 """Fit, encode, index, search and score methods on one data set under one protocol."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
@@ -8,18 +8,47 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hashlearn.benchmark.curves import count_blocks, run_curves
+from hashlearn.benchmark.defaults import default_features
+from hashlearn.benchmark.memory import PeakMemory
 from hashlearn.benchmark.provenance import provenance
+from hashlearn.benchmark.records import fingerprint, run_id
 from hashlearn.codes import n_bytes
 from hashlearn.data import Dataset, Split, SplitRecipe
-from hashlearn.evaluation import GroundTruth, Protocol, Scores, evaluate, get_protocol
+from hashlearn.evaluation import GroundTruth, Protocol, Scores, evaluate
 from hashlearn.features import make_features
 from hashlearn.hashers import get_method
 from hashlearn.hashers.base import Hasher
 from hashlearn.index import HammingIndex
 from hashlearn.models import Model, make_model
-from hashlearn.results import Neighbors
 
 _BLOCK_ENTRIES = 1 << 22
+
+
+@dataclass(frozen=True)
+class Job:
+    """Ask for one fit.
+
+    Parameters
+    ----------
+    method : str
+        Name in the table of methods.
+    n_bits : int
+        Length of the code.
+    seed : int, default=0
+        The method's `random_state`.
+    parameters : mapping of str to object, default={}
+        Its other constructor arguments.
+    """
+
+    method: str
+    n_bits: int
+    seed: int = 0
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        given = "".join(f", {name}={value}" for name, value in self.parameters.items())
+        return f"{self.method}{given}, {self.n_bits} bits, seed {self.seed}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,18 +65,24 @@ class Run:
         Rows of the data set for training, database and queries.
     index : HammingIndex
         The database's codes; ids are positions in the split's database.
+    database_codes : ndarray of shape (n, ceil(n_bits / 8)), uint8
+        The database's codes.
     query_codes : ndarray of shape (q, ceil(n_bits / 8)), uint8
         The queries' codes.
     scores : Scores
-        Scores with their curves.
+        Scores with the counts by distance that they follow from.
+    truth : GroundTruth
+        What was relevant.
     """
 
     row: dict[str, Any]
     model: Model = field(repr=False)
     split: Split = field(repr=False)
     index: HammingIndex = field(repr=False)
+    database_codes: NDArray[np.uint8] = field(repr=False)
     query_codes: NDArray[np.uint8] = field(repr=False)
     scores: Scores = field(repr=False)
+    truth: GroundTruth = field(repr=False)
 
 
 def run_methods(
@@ -62,8 +97,6 @@ def run_methods(
     parameters: Mapping[str, Any] | None = None,
 ) -> Iterator[Run]:
     """Run every method at every code length with every seed.
-
-    Split, features and ground truth are made once and are the same for all.
 
     Parameters
     ----------
@@ -98,49 +131,135 @@ def run_methods(
         If a method needs an extra that is not installed.
     """
     jobs = [
-        (name, int(n_bits), int(seed), make_hasher(name, n_bits, parameters or {}, seed))
+        Job(name, int(n_bits), int(seed), parameters or {})
         for name in methods
         for n_bits in bits
         for seed in seeds
-    ]  # unknown names and arguments fail before any work
-    names = default_features(dataset.X) if features is None else features
-    steps = make_features(names)
+    ]
+    yield from run_jobs(dataset, jobs, protocol=protocol, recipe=recipe, features=features)
+
+
+def run_jobs(
+    dataset: Dataset,
+    jobs: Sequence[Job],
+    *,
+    protocol: Protocol,
+    recipe: SplitRecipe,
+    features: str | None = None,
+    done: Collection[str] = (),
+    on_error: Callable[[Job, Exception], None] | None = None,
+) -> Iterator[Run]:
+    """Run jobs on one data set; split, features and ground truth are made once.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Items, and labels if the protocol or a method needs them.
+    jobs : sequence of Job
+        What to fit. All are checked before the first is begun.
+    protocol : Protocol
+        How to judge.
+    recipe : SplitRecipe
+        How to split into training set, database and queries.
+    features : str, optional
+        As for :func:`run_methods`.
+    done : collection of str, default=()
+        Ids of runs to leave out.
+    on_error : callable, optional
+        Told of a job that failed, and why; the others go on. None raises.
+
+    Yields
+    ------
+    Run
+        One fit and its scores, as soon as it is there.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown, or a setting does not fit the data.
+    ImportError
+        If a method needs an extra that is not installed.
+    """
+    asked = questions(dataset, jobs, protocol=protocol, recipe=recipe, features=features)
+    missing = [(job, row) for job, row in zip(jobs, asked, strict=True) if row["id"] not in done]
+    if not missing:
+        return
+    steps = make_features(asked[0]["features"])
     split = dataset.split(recipe)
-    X, y = dataset.X, dataset.y
     truth = _ground_truth(dataset, split, protocol)
-    train = _pass_through(steps, X[split.train], fit=True)
-    database = _pass_through(steps, X[split.database])
-    queries = _pass_through(steps, X[split.queries])
+    y = None if dataset.y is None else dataset.y[split.train]
+    train = _pass_through(steps, dataset.X[split.train], fit=True)
+    database = _pass_through(steps, dataset.X[split.database])
+    queries = _pass_through(steps, dataset.X[split.queries])
+    for job, row in missing:
+        hasher = make_hasher(job.method, job.n_bits, job.parameters, job.seed)
+        try:
+            measured, index, codes = _fit_and_encode(hasher, train, y, database)
+            query_codes = hasher.encode(queries)
+            scores = _score(index, codes, query_codes, truth, protocol)
+        except Exception as error:
+            if on_error is None:
+                raise
+            on_error(job, error)
+            continue
+        row |= {
+            "n_train": len(train),
+            "n_database": len(database),
+            "scores": scores.as_dict(),
+            "curves": run_curves(scores, query_codes, codes, truth),
+            "history": _history(hasher),
+            **measured,
+            "provenance": provenance(),
+        }
+        yield Run(row, make_model(steps, hasher), split, index, codes, query_codes, scores, truth)
+
+
+def questions(
+    dataset: Dataset,
+    jobs: Sequence[Job],
+    *,
+    protocol: Protocol,
+    recipe: SplitRecipe,
+    features: str | None = None,
+) -> list[dict[str, Any]]:
+    """Say what jobs ask for: the part of their rows that is known before they run.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Items.
+    jobs : sequence of Job
+        What to fit.
+    protocol : Protocol
+        How to judge.
+    recipe : SplitRecipe
+        How to split.
+    features : str, optional
+        As for :func:`run_methods`.
+
+    Returns
+    -------
+    list of dict
+        One question a job, with its ``"id"``: runs that were asked the same have the same.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown.
+    ImportError
+        If a method needs an extra that is not installed.
+    """
+    names = default_features(dataset.X) if features is None else features
+    make_features(names)  # unknown names fail before any work
     settings = {
         "dataset": dataset.name,
+        "fingerprint": fingerprint(dataset),
         "split": recipe.as_dict(),
-        "n_train": len(train),
-        "n_database": len(database),
         "protocol": protocol.as_dict(),
         "features": names,
     }
-    for name, n_bits, seed, hasher in jobs:
-        started = perf_counter()
-        hasher.fit(train, None if y is None else y[split.train])
-        fitted = perf_counter()
-        index = HammingIndex(n_bits)
-        index.add(hasher.encode(database))
-        encoded = perf_counter()
-        query_codes = hasher.encode(queries)
-        scores = evaluate(_rankings(index, query_codes), truth, protocol)
-        row = {
-            **settings,
-            "method": name,
-            "n_bits": n_bits,
-            "seed": seed,
-            "parameters": _plain_parameters(hasher),
-            "scores": scores.as_dict(),
-            "fit_seconds": round(fitted - started, 3),
-            "encode_seconds": round(encoded - fitted, 3),
-            "index_bytes": index.index_bytes,
-            "provenance": provenance(),
-        }
-        yield Run(row, make_model(steps, hasher), split, index, query_codes, scores)
+    rows = [{**settings, **_asked(job)} for job in jobs]
+    return [{"id": run_id(row), **row} for row in rows]
 
 
 def rescore(run: Run, dataset: Dataset, protocol: Protocol) -> Scores:
@@ -166,7 +285,7 @@ def rescore(run: Run, dataset: Dataset, protocol: Protocol) -> Scores:
         If the protocol does not fit the data.
     """
     truth = _ground_truth(dataset, run.split, protocol)
-    return evaluate(_rankings(run.index, run.query_codes), truth, protocol)
+    return _score(run.index, run.database_codes, run.query_codes, truth, protocol)
 
 
 def make_hasher(name: str, n_bits: int, parameters: Mapping[str, Any], seed: int | None) -> Hasher:
@@ -209,73 +328,46 @@ def make_hasher(name: str, n_bits: int, parameters: Mapping[str, Any], seed: int
     return hasher
 
 
-def default_features(X: NDArray[Any]) -> str:
-    """Choose features for items that come without a choice.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n, ...), numeric
-        Images or vectors.
-
-    Returns
-    -------
-    str
-        ``"pixels"`` for images, ``"none"`` for vectors.
-
-    Examples
-    --------
-    >>> default_features(np.zeros((5, 8, 8)))
-    'pixels'
-    """
-    return "pixels" if X.ndim > 2 else "none"
+def _asked(job: Job) -> dict[str, Any]:
+    """Say what a job asks for, with the defaults that it takes, as JSON can hold it."""
+    hasher = make_hasher(job.method, job.n_bits, job.parameters, job.seed)
+    parameters = hasher.get_params(deep=False)
+    return {
+        "method": job.method,
+        "n_bits": int(job.n_bits),
+        "seed": int(job.seed),
+        "given": {name: _plain(value) for name, value in job.parameters.items()},
+        "parameters": {
+            name: _plain(value)
+            for name, value in parameters.items()
+            if name not in ("n_bits", "random_state")
+        },
+    }
 
 
-def default_recipe(dataset: Dataset, seed: int = 0, protocol: str | None = None) -> SplitRecipe:
-    """Choose a split for a data set that comes without a choice.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        Items.
-    seed : int, default=0
-        Seed of the draw.
-    protocol : str, optional
-        Named protocol; those of CIFAR-10 are split as the papers split.
-
-    Returns
-    -------
-    SplitRecipe
-        Up to 1,000 queries of the published test part; without one, a tenth of the items, at most
-        1,000.
-    """
-    if protocol == "cifar10-1k":
-        return SplitRecipe("all", n_queries=1000, queries_per_class=True, seed=seed)
-    if protocol == "cifar10-10k-at-1000":
-        return SplitRecipe("test", seed=seed)
-    if "test" in dataset.splits:
-        n_queries = min(1000, len(dataset.splits["test"]))
-        return SplitRecipe(n_queries=n_queries, seed=seed)
-    n_queries = max(1, min(1000, len(dataset) // 10))
-    return SplitRecipe(queries_from="all", n_queries=n_queries, seed=seed)
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
 
 
-def default_protocol(dataset: Dataset) -> Protocol:
-    """Choose how to judge on a data set that comes without a choice.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        Items.
-
-    Returns
-    -------
-    Protocol
-        By labels, shared ones if an item may have several; without labels, the 100 nearest by
-        Euclidean distance are relevant.
-    """
-    if dataset.y is None:
-        return get_protocol("euclidean-100")
-    return Protocol(truth="labels" if dataset.y.ndim == 1 else "shared_labels")
+def _fit_and_encode(
+    hasher: Hasher, train: NDArray[Any], y: NDArray[Any] | None, database: NDArray[Any]
+) -> tuple[dict[str, Any], HammingIndex, NDArray[np.uint8]]:
+    """Fit, and encode and index the database; say what it took."""
+    with PeakMemory() as memory:
+        started = perf_counter()
+        hasher.fit(train, y)
+        fitted = perf_counter()
+        codes = hasher.encode(database)
+        index = HammingIndex(hasher.n_bits)
+        index.add(codes)
+        encoded = perf_counter()
+    measured = {
+        "fit_seconds": round(fitted - started, 3),
+        "encode_seconds": round(encoded - fitted, 3),
+        "peak_memory_bytes": memory.peak_bytes,
+        "index_bytes": index.index_bytes,
+    }
+    return measured, index, codes
 
 
 def _ground_truth(dataset: Dataset, split: Split, protocol: Protocol) -> GroundTruth:
@@ -290,17 +382,28 @@ def _pass_through(steps: list[Any], X: NDArray[Any], *, fit: bool = False) -> ND
     return X
 
 
-def _rankings(index: HammingIndex, queries: NDArray[np.uint8]) -> Iterator[Neighbors]:
-    """Rank the whole database for a few queries at a time, so that memory stays bounded."""
+def _score(
+    index: HammingIndex,
+    database: NDArray[np.uint8],
+    queries: NDArray[np.uint8],
+    truth: GroundTruth,
+    protocol: Protocol,
+) -> Scores:
+    if protocol.ties == "expected":
+        return evaluate(count_blocks(queries, database, index.n_bits, truth), truth, protocol)
     rows = max(1, _BLOCK_ENTRIES // len(index))
-    for start in range(0, len(queries), rows):
-        yield index.search(queries[start : start + rows], len(index))
+    starts = range(0, len(queries), rows)
+    rankings = (index.search(queries[start : start + rows], len(index)) for start in starts)
+    return evaluate(rankings, truth, protocol)
 
 
-def _plain_parameters(hasher: Hasher) -> dict[str, Any]:
-    parameters: dict[str, Any] = hasher.get_params(deep=False)
-    return {
-        name: value.item() if isinstance(value, np.generic) else value
-        for name, value in parameters.items()
-        if name not in ("n_bits", "random_state")
-    }
+def _history(hasher: Hasher) -> dict[str, list[float]]:
+    """Take a method's learning curve, if it keeps one: means of at most 200 stretches."""
+    kept = getattr(hasher, "history_", None)
+    if kept is None and hasattr(hasher, "losses_"):
+        kept = {"loss": hasher.losses_}
+    curves = {}
+    for name, values in (kept or {}).items():
+        parts = np.array_split(np.asarray(values, np.float64), min(200, len(values)))
+        curves[name] = [float(f"{part.mean():.6g}") for part in parts]
+    return curves

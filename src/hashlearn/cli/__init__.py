@@ -11,6 +11,7 @@ from typing import Any
 
 import typer
 
+from hashlearn.cli.bench import bench
 from hashlearn.cli.pairs import duplicates
 from hashlearn.cli.road import encode, fit, index, search
 from hashlearn.cli.scores import demo, evaluate
@@ -26,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-for command in (demo, datasets, methods, fit, encode, index, search, duplicates, evaluate):
+for command in (demo, datasets, methods, fit, encode, index, search, duplicates, evaluate, bench):
     app.command()(command)
 
 

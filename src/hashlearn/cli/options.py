@@ -115,13 +115,15 @@ def integers_in(text: str, option: str) -> list[int]:
         raise ValueError(f"{option} takes whole numbers joined by commas, got {text!r}") from None
 
 
-def settings_in(pairs: list[str] | None) -> dict[str, Any]:
-    """Read arguments of a method.
+def settings_in(pairs: list[str] | None, *, of_methods: bool = False) -> dict[str, Any]:
+    """Read arguments of a method, or of several.
 
     Parameters
     ----------
     pairs : list of str or None
         As ``"n_iter=100"``. Values are JSON where they can be and text otherwise.
+    of_methods : bool, default=False
+        Whether each says its method: ``"itq.n_iter=100"``.
 
     Returns
     -------
@@ -136,8 +138,10 @@ def settings_in(pairs: list[str] | None) -> dict[str, Any]:
     settings = {}
     for pair in pairs or []:
         name, equals, value = pair.partition("=")
-        if not equals or not name.isidentifier():
-            raise ValueError(f"--set takes name=value, got {pair!r}")
+        method, dot, argument = name.rpartition(".")
+        if not equals or not argument.isidentifier() or of_methods != bool(method and dot):
+            form = "method.name=value, as itq.n_iter=100" if of_methods else "name=value"
+            raise ValueError(f"--set takes {form}, got {pair!r}")
         try:
             settings[name] = json.loads(value)
         except json.JSONDecodeError:

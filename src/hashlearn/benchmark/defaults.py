@@ -1,0 +1,78 @@
+"""What a benchmark does where nobody chose: features, split and protocol."""
+
+from typing import Any
+
+from numpy.typing import NDArray
+
+from hashlearn.data import Dataset, SplitRecipe
+from hashlearn.evaluation import Protocol, get_protocol
+
+
+def default_features(X: NDArray[Any]) -> str:
+    """Choose features for items that come without a choice.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, ...), numeric
+        Images or vectors.
+
+    Returns
+    -------
+    str
+        ``"pixels"`` for images, ``"none"`` for vectors.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> default_features(np.zeros((5, 8, 8)))
+    'pixels'
+    """
+    return "pixels" if X.ndim > 2 else "none"
+
+
+def default_recipe(dataset: Dataset, seed: int = 0, protocol: str | None = None) -> SplitRecipe:
+    """Choose a split for a data set that comes without a choice.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Items.
+    seed : int, default=0
+        Seed of the draw.
+    protocol : str, optional
+        Named protocol; those of CIFAR-10 are split as the papers split.
+
+    Returns
+    -------
+    SplitRecipe
+        Up to 1,000 queries of the published test part; without one, a tenth of the items, at most
+        1,000.
+    """
+    if protocol == "cifar10-1k":
+        return SplitRecipe("all", n_queries=1000, queries_per_class=True, seed=seed)
+    if protocol == "cifar10-10k-at-1000":
+        return SplitRecipe("test", seed=seed)
+    if "test" in dataset.splits:
+        n_queries = min(1000, len(dataset.splits["test"]))
+        return SplitRecipe(n_queries=n_queries, seed=seed)
+    n_queries = max(1, min(1000, len(dataset) // 10))
+    return SplitRecipe(queries_from="all", n_queries=n_queries, seed=seed)
+
+
+def default_protocol(dataset: Dataset) -> Protocol:
+    """Choose how to judge on a data set that comes without a choice.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Items.
+
+    Returns
+    -------
+    Protocol
+        By labels, shared ones if an item may have several; without labels, the 100 nearest by
+        Euclidean distance are relevant.
+    """
+    if dataset.y is None:
+        return get_protocol("euclidean-100")
+    return Protocol(truth="labels" if dataset.y.ndim == 1 else "shared_labels")

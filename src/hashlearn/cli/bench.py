@@ -1,0 +1,310 @@
+"""Methods × data × bits × seeds under a protocol, kept in a folder: bench and compare."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hashlearn.cli.options import AsJson, Features, integers_in, names_in, settings_in
+from hashlearn.cli.show import message, print_json, print_table
+
+if TYPE_CHECKING:
+    from hashlearn.benchmark import Job, Records, Summary
+    from hashlearn.data import Dataset, SplitRecipe
+    from hashlearn.evaluation import Protocol
+
+_SHORT = {
+    "mean_average_precision": "mAP",
+    "pooled_pr_area": "pooled area",
+    "precision_at_100": "P@100",
+}
+
+
+def bench(
+    methods: Annotated[
+        str | None, typer.Option(help="Methods, joined by commas. Default: all there are.")
+    ] = None,
+    data: Annotated[
+        str, typer.Option(help="Data sets, joined by commas: names, files or folders.")
+    ] = "digits",
+    bits: Annotated[str, typer.Option(help="Code lengths, joined by commas.")] = "32,64",
+    seeds: Annotated[str, typer.Option(help="Seeds of the methods, joined by commas.")] = "0,1,2",
+    protocol: Annotated[
+        str | None,
+        typer.Option(help="How to judge (docs/protocols.md). Default: by labels, if there are."),
+    ] = None,
+    queries: Annotated[int | None, typer.Option(help="Number of queries to draw.")] = None,
+    queries_from: Annotated[
+        str | None,
+        typer.Option(help="Where to draw queries: test, train (to choose settings on) or all."),
+    ] = None,
+    split_seed: Annotated[int, typer.Option(help="Seed of the draw of queries.")] = 0,
+    features: Features = None,
+    parameters: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Argument of a method, as itq.n_iter=200. May be given again."),
+    ] = None,
+    baseline: Annotated[
+        str, typer.Option(help="Method that the others are compared with, query by query.")
+    ] = "itq",
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder of results; what it has is not rerun.")
+    ] = Path("results"),
+    again: Annotated[bool, typer.Option("--again", help="Run also what is there.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compare methods fairly: the same data, queries and judgement, several seeds, rows kept.
+
+    Rows are written as they finish, so an interrupted run goes on where it stopped.
+
+    Example: `hashlearn bench --data mnist --methods lsh,itq --protocol sigah-mnist`
+    """  # numpydoc ignore=PR01
+    from hashlearn.benchmark import Records
+    from hashlearn.cli.files import load_items
+    from hashlearn.hashers import methods as list_methods
+
+    names = [row.name for row in list_methods()] if methods is None else names_in(methods)
+    lengths, draws = integers_in(bits, "--bits"), integers_in(seeds, "--seeds")
+    jobs = jobs_of(names, lengths, draws, settings_in(parameters, of_methods=True))
+    asked = {"queries_from": queries_from, "n_queries": queries}
+    work = Work(Records(output), again=again)
+    for name in names_in(data):
+        dataset = load_items(name)
+        work.run(dataset, jobs, *judgement(dataset, protocol, split_seed, asked), features)
+    work.end(baseline, as_json=as_json)
+
+
+def jobs_of(
+    methods: list[str], bits: list[int], seeds: list[int], settings: dict[str, Any]
+) -> "list[Job]":
+    """Make the jobs of a command: every method, length and seed.
+
+    Parameters
+    ----------
+    methods : list of str
+        Names.
+    bits : list of int
+        Code lengths.
+    seeds : list of int
+        Seeds.
+    settings : dict
+        Arguments by ``"method.argument"``.
+
+    Returns
+    -------
+    list of Job
+        One a fit.
+
+    Raises
+    ------
+    ValueError
+        If a setting is of a method that is not run.
+    """
+    from hashlearn.benchmark import Job
+
+    if strange := [name for name in settings if name.partition(".")[0] not in methods]:
+        raise ValueError(
+            f"--set {strange[0]} is of no method that is run; write method.argument=value with "
+            f"one of {', '.join(methods)}"
+        )
+    given = {
+        method: {
+            name.partition(".")[2]: value
+            for name, value in settings.items()
+            if name.partition(".")[0] == method
+        }
+        for method in methods
+    }
+    return [
+        Job(method, n_bits, seed, given[method])
+        for method in methods
+        for n_bits in bits
+        for seed in seeds
+    ]
+
+
+def judgement(
+    dataset: "Dataset", protocol: str | None, split_seed: int, asked: dict[str, Any]
+) -> "tuple[Protocol, SplitRecipe]":
+    """Choose how to judge and how to split.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Items.
+    protocol : str or None
+        Name of a protocol.
+    split_seed : int
+        Seed of the draw of queries.
+    asked : dict
+        What of the split was asked for; None where nothing was.
+
+    Returns
+    -------
+    Protocol
+        How to judge.
+    SplitRecipe
+        How to split.
+    """
+    from hashlearn.benchmark import default_protocol, default_recipe
+    from hashlearn.evaluation import get_protocol
+
+    judged = default_protocol(dataset) if protocol is None else get_protocol(protocol)
+    given = {name: value for name, value in asked.items() if value is not None}
+    return judged, replace(default_recipe(dataset, split_seed, protocol), **given)
+
+
+@dataclass
+class Work:
+    """Do what a command asks, say what is done, and show at the end what was found.
+
+    Parameters
+    ----------
+    records : Records
+        Where results are kept.
+    again : bool
+        Whether to run also what is there.
+    """
+
+    records: "Records"
+    again: bool
+
+    def __post_init__(self) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self.failures: list[str] = []
+
+    def run(
+        self,
+        dataset: "Dataset",
+        jobs: "list[Job]",
+        protocol: "Protocol",
+        recipe: "SplitRecipe",
+        features: str | None,
+    ) -> None:
+        """Run jobs on a data set.
+
+        Parameters
+        ----------
+        dataset : Dataset
+            Items.
+        jobs : list of Job
+            What to fit.
+        protocol : Protocol
+            How to judge.
+        recipe : SplitRecipe
+            How to split.
+        features : str or None
+            Features before the hasher.
+        """
+        from hashlearn.benchmark import run_and_record
+
+        new: list[str] = []
+
+        def done(row: dict[str, Any]) -> None:
+            new.append(row["id"])
+            message(
+                f"{dataset.name}, {row['method']}, {row['n_bits']} bits, seed {row['seed']}: "
+                f"{protocol.metric} {row['scores'][protocol.metric]:.4f}, "
+                f"fitted in {row['fit_seconds']:.1f} s",
+                style="dim",
+            )
+
+        def failed(job: "Job", error: Exception) -> None:
+            self.failures.append(f"{dataset.name}, {job}: {error}")
+            message(f"Failed: {self.failures[-1]}", style="bold red")
+
+        rows = run_and_record(
+            self.records, dataset, jobs, protocol=protocol, recipe=recipe, features=features,
+            again=self.again, on_row=done, on_error=failed,
+        )  # fmt: skip
+        self.rows += rows
+        if kept := [row for row in rows if row["id"] not in new]:
+            commits = {str(row["provenance"]["commit"]) for row in kept}
+            message(
+                f"{dataset.name}: {len(kept)} of {len(rows)} runs were in {self.records.folder} "
+                f"already (commit {', '.join(sorted(commits))}); --again runs them once more"
+            )
+
+    def end(self, baseline: str, *, as_json: bool) -> None:
+        """Show what was found, and write the table of rows.
+
+        Parameters
+        ----------
+        baseline : str
+            Method that the others are compared with.
+        as_json : bool
+            Whether to print rows for a program.
+
+        Raises
+        ------
+        typer.Exit
+            With code 1 if a run failed.
+        """
+        from hashlearn.benchmark import summarise
+
+        if as_json:
+            print_json(self.rows)
+        else:
+            show_summaries(summarise(self.rows))
+        if self.rows:
+            try:
+                self.records.write_parquet()
+            except ImportError:
+                message("rows.parquet was not written: it needs pip install 'hashlearn[parquet]'")
+        if self.failures:
+            message(f"{len(self.failures)} runs failed", style="bold red")
+            raise typer.Exit(1)
+
+
+def show_summaries(summaries: "list[Summary]") -> None:
+    """Print a table for each data set, protocol and kind of features.
+
+    Parameters
+    ----------
+    summaries : list of Summary
+        What was found.
+    """
+    settings = dict.fromkeys(summary.setting for summary in summaries)
+    for setting in settings:
+        group = [summary for summary in summaries if summary.setting == setting]
+        row = group[0].first
+        metrics = dict.fromkeys(
+            (row["protocol"]["metric"], "mean_average_precision", "precision_at_100")
+        )
+        print_table(
+            ["method", "bits", "seeds", *(_SHORT.get(metric, metric) for metric in metrics), "fit"],
+            [
+                [
+                    summary.name,
+                    summary.first["n_bits"],
+                    len(summary.seeds),
+                    *(with_deviation(summary, metric) for metric in metrics),
+                    f"{summary.mean('fit_seconds'):.1f} s",
+                ]
+                for summary in group
+            ],
+            f"{row['dataset']}: {row['scores']['n_queries']:,} queries, "
+            f"{row['n_database']:,} items, features {row['features']}",
+        )
+
+
+def with_deviation(summary: "Summary", metric: str) -> str:
+    """Write a score with its standard deviation over the seeds.
+
+    Parameters
+    ----------
+    summary : Summary
+        Rows of several seeds.
+    metric : str
+        Name of the score.
+
+    Returns
+    -------
+    str
+        As ``"0.432 ± 0.009"``; without the deviation for one seed; "" where there is none.
+    """
+    mean, deviation = summary.mean(metric), summary.deviation(metric)
+    if mean is None:
+        return ""
+    return f"{mean:.3f}" if deviation is None else f"{mean:.3f} ± {deviation:.3f}"
