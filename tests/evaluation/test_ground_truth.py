@@ -99,3 +99,15 @@ def test_lists_that_name_no_item_are_refused(ids, message):
 def test_vectors_that_have_no_neighbors_are_refused(queries, database, k, message):
     with pytest.raises(ValueError, match=message):
         euclidean_neighbors(queries, database, k)
+
+
+def test_the_nearest_of_many_neighbours_are_those_of_a_search_for_fewer():
+    rng = np.random.default_rng(3)
+    queries, database = rng.normal(size=(4, 3)), rng.normal(size=(30, 3))
+    many = NeighborTruth(euclidean_neighbors(queries, database, 20), 30)
+    for k in (1, 10, 20):
+        few = NeighborTruth(euclidean_neighbors(queries, database, k), 30)
+        np.testing.assert_array_equal(many.nearest(k).relevant(0, 4), few.relevant(0, 4))
+    for k in (0, 21):
+        with pytest.raises(ValueError, match="from 1 to 20"):
+            many.nearest(k)

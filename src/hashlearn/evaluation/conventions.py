@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 Ties = Literal["expected", "stable"]
 Denominator = Literal["all", "min", "hits"]
 Empty = Literal["zero", "skip"]
+Gain = Literal["exponential", "linear", "binary"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -46,6 +47,27 @@ def mean_over_queries(values: ArrayLike, *, empty: Empty = "zero") -> float:
         array = array[~np.isnan(array)]
         return float(array.mean()) if len(array) else float("nan")
     return float(np.nan_to_num(array, nan=0.0).mean())
+
+
+def summed_discounts(k: int) -> FloatArray:
+    """Add up the discounts of discounted cumulative gain, 1 / log2(1 + rank).
+
+    Parameters
+    ----------
+    k : int
+        Number of ranks.
+
+    Returns
+    -------
+    ndarray of shape (k + 1,), float64
+        Sums over the first 0, 1, ..., k ranks.
+
+    Examples
+    --------
+    >>> summed_discounts(3).round(4)
+    array([0.    , 1.    , 1.6309, 2.1309])
+    """
+    return np.concatenate([[0.0], np.cumsum(1 / np.log2(np.arange(2, k + 2)))])
 
 
 def divide(numerator: ArrayLike, denominator: ArrayLike, *, empty: float) -> FloatArray:

@@ -75,6 +75,11 @@ class Scores:
         return {k: self._mean(f"recall_at_{k}") for k in self.protocol.recall_at}
 
     @property
+    def ndcg_at(self) -> dict[int, float]:
+        """Mean normalised discounted cumulative gain at k, for each k of the protocol."""
+        return {k: self._mean(f"ndcg_at_{k}") for k in self.protocol.ndcg_at}
+
+    @property
     def precision_within_radius(self) -> float:
         """Mean precision within the protocol's radius; 0 for a query that finds nothing there."""
         return self._mean(f"precision_within_{self.protocol.radius}")
@@ -160,8 +165,9 @@ def evaluate(
         If the results are something else.
     ValueError
         If the number of queries differs, an id is outside the ground truth's database, counts hold
-        more items than it, no query has a relevant item, or counts are to be judged with
-        ``ties="stable"``, for which the order of tied items is needed.
+        more items than it, no query has a relevant item, counts are to be judged with
+        ``ties="stable"``, for which the order of tied items is needed, or they hold no gains and
+        NDCG of graded relevance is asked for.
 
     Notes
     -----
@@ -189,12 +195,14 @@ def evaluate(
         stop = start + len(block)
         if stop > truth.n_queries:
             raise ValueError(f"results hold more than the {truth.n_queries} queries of the truth")
+        graded = truth.graded and bool(protocol.ndcg_at)
+        ideals = {k: truth.ideal_dcg(k)[start:stop] if graded else None for k in protocol.ndcg_at}
         if isinstance(block, Neighbors):
-            rankings = _rankings(block, truth, start)
-            parts.append(_score(rankings, rankings.by_distance, protocol))
+            rankings = _rankings(block, truth, start, graded)
+            parts.append(_score(rankings, rankings.by_distance, ideals, protocol))
         else:
-            groups = _groups(block, truth, protocol)
-            parts.append(_score(groups, groups, protocol))
+            groups = _groups(block, truth, graded, protocol)
+            parts.append(_score(groups, groups, ideals, protocol))
         start = stop
     if start != truth.n_queries or not parts:
         raise ValueError(f"results hold {start} queries, the ground truth {truth.n_queries}")
@@ -218,25 +226,37 @@ def _blocks(results: Results | Iterable[Results]) -> Iterator[Results]:
             yield block
 
 
-def _rankings(found: Neighbors, truth: GroundTruth, start: int) -> Rankings:
-    """Look up which of the ranked items are relevant."""
-    marks = truth.relevant(start, start + len(found))
+def _rankings(found: Neighbors, truth: GroundTruth, start: int, graded: bool) -> Rankings:
+    """Look up which of the ranked items are relevant, and what they are worth."""
+    stop = start + len(found)
+    gains = truth.gains(start, stop) if graded else None
+    marks = truth.relevant(start, stop) if gains is None else gains > 0
     ids = found.ids
     if ids.max(initial=-1) >= marks.shape[1]:
         raise ValueError(
             f"results hold the id {ids.max()}, the ground truth knows 0 to {marks.shape[1] - 1}"
         )
     absent = ids < 0
-    relevant = np.take_along_axis(marks, np.where(absent, 0, ids), axis=1) & ~absent
+    places = np.where(absent, 0, ids)
+    relevant = np.take_along_axis(marks, places, axis=1) & ~absent
     levels = np.where(absent, -1, found.distances)
-    return Rankings(relevant, levels, marks.sum(axis=1))
+    if gains is not None:
+        gains = np.where(absent, np.uint16(0), np.take_along_axis(gains, places, axis=1))
+    return Rankings(relevant, levels, marks.sum(axis=1), gains)
 
 
-def _groups(counts: DistanceCounts, truth: GroundTruth, protocol: Protocol) -> TieGroups:
+def _groups(
+    counts: DistanceCounts, truth: GroundTruth, graded: bool, protocol: Protocol
+) -> TieGroups:
     """Take the counts as those of the whole database."""
     if protocol.ties == "stable":
         raise ValueError(
             "ties='stable' needs rankings (Neighbors); counts do not know the order of tied items"
+        )
+    if graded and counts.gains is None:
+        raise ValueError(
+            "relevance is graded and the counts hold no gains: count them too (truth.gains), or "
+            "judge with ndcg_at=() or gain='binary'"
         )
     if (largest := counts.retrieved.sum(axis=1).max()) > truth.n_database:
         raise ValueError(
@@ -245,7 +265,12 @@ def _groups(counts: DistanceCounts, truth: GroundTruth, protocol: Protocol) -> T
     return TieGroups(counts)
 
 
-def _score(rankings: Rankings | TieGroups, groups: TieGroups, protocol: Protocol) -> Scores:
+def _score(
+    rankings: Rankings | TieGroups,
+    groups: TieGroups,
+    ideals: dict[int, FloatArray | None],
+    protocol: Protocol,
+) -> Scores:
     """Compute every metric of a block of queries."""
     ties: dict[str, Any] = {"ties": protocol.ties} if isinstance(rankings, Rankings) else {}
     values = {
@@ -257,6 +282,8 @@ def _score(rankings: Rankings | TieGroups, groups: TieGroups, protocol: Protocol
         values[f"precision_at_{k}"] = rankings.precision_at(k, **ties)
     for k in protocol.recall_at:
         values[f"recall_at_{k}"] = rankings.recall_at(k, **ties)
+    for k, ideal in ideals.items():
+        values[f"ndcg_at_{k}"] = rankings.ndcg_at(k, ideal, **ties)
     values[f"precision_within_{protocol.radius}"] = groups.precision_within(protocol.radius)
     values[f"recall_within_{protocol.radius}"] = groups.recall_within(protocol.radius)
     # Precision is defined for a query without relevant items too, but follows the policy.

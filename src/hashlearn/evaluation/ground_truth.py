@@ -4,11 +4,21 @@ Nothing here ever holds a matrix of all queries by all database items.
 """
 
 from abc import ABC, abstractmethod
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hashlearn.evaluation.conventions import (
+    FloatArray,
+    Gain,
+    check_option,
+    check_rank,
+    summed_discounts,
+)
+
 _BLOCK_ENTRIES = 1 << 24
+_MOST_SHARED = 16  # 2 ** 16 - 1 is the largest gain that fits
 
 
 class GroundTruth(ABC):
@@ -20,10 +30,13 @@ class GroundTruth(ABC):
         Number of queries.
     n_database : int
         Number of database items.
+    graded : bool
+        Whether some relevant items are worth more than others.
     """
 
     n_queries: int
     n_database: int
+    graded: bool = False
 
     @abstractmethod
     def relevant(self, start: int, stop: int) -> NDArray[np.bool_]:
@@ -42,6 +55,64 @@ class GroundTruth(ABC):
             Whether each item is relevant to each query.
         """
 
+    def gains(self, start: int, stop: int) -> NDArray[np.uint16]:
+        """Say what each item is worth to a block of queries.
+
+        Parameters
+        ----------
+        start : int
+            First query.
+        stop : int
+            One past the last query.
+
+        Returns
+        -------
+        ndarray of shape (stop - start, n_database), uint16
+            Gains of discounted cumulative gain: 0 for an item that is not relevant, more for one
+            that is; 1 unless relevance is graded.
+        """
+        return self.relevant(start, stop).astype(np.uint16)
+
+    def ideal_dcg(self, k: int) -> FloatArray:
+        """Compute the discounted cumulative gain of the best ranking of each query.
+
+        Parameters
+        ----------
+        k : int
+            Number of ranks, at least 1.
+
+        Returns
+        -------
+        ndarray of shape (n_queries,), float64
+            Sums of gain / log2(1 + rank) over the first k ranks, the largest gains first.
+
+        Raises
+        ------
+        ValueError
+            If k is below 1.
+
+        Notes
+        -----
+        It looks at the gains of all pairs once, and is kept: many methods are judged against one
+        ground truth.
+        """
+        check_rank(k)
+        k = min(k, self.n_database)
+        if k not in self._ideal_dcgs:
+            discounts = np.diff(summed_discounts(k))
+            rows = max(1, _BLOCK_ENTRIES // self.n_database)
+            parts = []
+            for start in range(0, self.n_queries, rows):
+                gains = self.gains(start, min(start + rows, self.n_queries))
+                largest = np.partition(gains, self.n_database - k, axis=1)[:, -k:]
+                parts.append(np.sort(largest, axis=1)[:, ::-1] @ discounts)
+            self._ideal_dcgs[k] = np.concatenate(parts)
+        return self._ideal_dcgs[k]
+
+    @cached_property
+    def _ideal_dcgs(self) -> dict[int, FloatArray]:
+        return {}
+
 
 class LabelTruth(GroundTruth):
     """Call an item relevant if it shares a label with the query.
@@ -52,6 +123,8 @@ class LabelTruth(GroundTruth):
         Class numbers, or one 0/1 column a label.
     database_labels : array-like of shape (n,) or (n, n_labels), int
         Likewise. Class numbers below 0 mark unlabelled items, which are relevant to nothing.
+    gain : {"exponential", "linear", "binary"}, default="exponential"
+        What an item is worth that shares r labels with the query: 2^r - 1, r, or 1.
 
     Raises
     ------
@@ -63,9 +136,17 @@ class LabelTruth(GroundTruth):
     >>> LabelTruth([1, 2], [2, 1, 1]).relevant(0, 2)
     array([[False,  True,  True],
            [ True, False, False]])
+    >>> LabelTruth([[1, 1, 0]], [[1, 1, 1], [0, 1, 0], [0, 0, 1]]).gains(0, 1)
+    array([[3, 1, 0]], dtype=uint16)
     """
 
-    def __init__(self, query_labels: ArrayLike, database_labels: ArrayLike) -> None:
+    def __init__(
+        self,
+        query_labels: ArrayLike,
+        database_labels: ArrayLike,
+        gain: Gain = "exponential",
+    ) -> None:
+        check_option("gain", gain, ("exponential", "linear", "binary"))
         queries, database = np.asarray(query_labels), np.asarray(database_labels)
         for name, labels in (("query_labels", queries), ("database_labels", database)):
             if labels.ndim not in (1, 2) or not labels.size:
@@ -78,14 +159,50 @@ class LabelTruth(GroundTruth):
             raise ValueError(
                 f"labels of shapes {queries.shape} and {database.shape} cannot be compared"
             )
-        self._queries, self._database = queries, database
+        self._queries, self._database, self._gain = queries, database, gain
         self.n_queries, self.n_database = len(queries), len(database)
+        self.graded = queries.ndim == 2 and gain != "binary"
 
     def relevant(self, start: int, stop: int) -> NDArray[np.bool_]:  # noqa: D102 - inherited
         block = self._queries[start:stop]
         if block.ndim == 1:
             return np.asarray((block[:, None] == self._database) & (block[:, None] >= 0))
-        return np.asarray(block.astype(np.float32) @ self._database.T.astype(np.float32) > 0)
+        return np.asarray(self._shared(block) > 0)
+
+    def gains(self, start: int, stop: int) -> NDArray[np.uint16]:
+        """Say what each item is worth to a block of queries.
+
+        Parameters
+        ----------
+        start : int
+            First query.
+        stop : int
+            One past the last query.
+
+        Returns
+        -------
+        ndarray of shape (stop - start, n_database), uint16
+            2^r - 1, r or 1 for an item that shares r labels, as `gain` says; 0 for r = 0.
+
+        Raises
+        ------
+        ValueError
+            If an item shares more than 16 labels and the gain is exponential.
+        """
+        if not self.graded:
+            return super().gains(start, stop)
+        shared = self._shared(self._queries[start:stop]).astype(np.uint16)
+        if self._gain == "linear":
+            return shared
+        if (most := int(shared.max(initial=0))) > _MOST_SHARED:
+            raise ValueError(
+                f"two items share {most} labels; exponential gains are for {_MOST_SHARED} at most, "
+                "take gain='linear' or 'binary'"
+            )
+        return np.asarray((1 << np.arange(_MOST_SHARED + 1)) - 1, np.uint16)[shared]
+
+    def _shared(self, block: NDArray[np.integer]) -> NDArray[np.float32]:
+        return np.asarray(block.astype(np.float32) @ self._database.T.astype(np.float32))
 
 
 class NeighborTruth(GroundTruth):
@@ -128,6 +245,36 @@ class NeighborTruth(GroundTruth):
         marks = np.zeros((len(block), self.n_database + 1), dtype=bool)  # the last column takes -1
         np.put_along_axis(marks, block, True, axis=1)
         return marks[:, :-1]
+
+    def nearest(self, k: int) -> "NeighborTruth":
+        """Keep only the first items of each list.
+
+        From one search for 1,000 neighbours, nearest first, follow the ground truths of the
+        published curves R-1, R-10, R-100 and R-1K.
+
+        Parameters
+        ----------
+        k : int
+            Items to keep, from 1 to the length of the lists.
+
+        Returns
+        -------
+        NeighborTruth
+            The first k items of each list, in their order, are relevant.
+
+        Raises
+        ------
+        ValueError
+            If k is out of range.
+
+        Examples
+        --------
+        >>> NeighborTruth([[2, 0, 3]], 4).nearest(2).relevant(0, 1)
+        array([[ True, False,  True, False]])
+        """
+        if not 1 <= k <= self.ids.shape[1]:
+            raise ValueError(f"k must be from 1 to {self.ids.shape[1]}, got {k}")
+        return NeighborTruth(self.ids[:, :k], self.n_database)
 
 
 def euclidean_neighbors(

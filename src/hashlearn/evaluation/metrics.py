@@ -7,6 +7,7 @@ tied items, exact and in closed form (:mod:`hashlearn.evaluation.ties`); and ``"
 """
 
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,6 +20,7 @@ from hashlearn.evaluation.conventions import (
     check_option,
     check_rank,
     divide,
+    summed_discounts,
 )
 from hashlearn.evaluation.ties import TieGroups, count_ties
 
@@ -35,12 +37,17 @@ class Rankings:
         that no two items are tied.
     n_relevant : array-like of shape (q,), int
         Relevant items in the whole database.
+    gains : array-like of shape (q, k), int, optional
+        What the item at each rank is worth, where relevance is graded. Every relevant item gains 1
+        when None.
 
     Attributes
     ----------
     relevant : ndarray of shape (q, k), bool
         As given.
     n_relevant : ndarray of shape (q,), int64
+        As given.
+    gains : ndarray of shape (q, k), int, or None
         As given.
 
     Raises
@@ -65,7 +72,11 @@ class Rankings:
     """
 
     def __init__(
-        self, relevant: ArrayLike, distances: ArrayLike | None, n_relevant: ArrayLike
+        self,
+        relevant: ArrayLike,
+        distances: ArrayLike | None,
+        n_relevant: ArrayLike,
+        gains: ArrayLike | None = None,
     ) -> None:
         self.relevant: NDArray[np.bool_] = np.asarray(relevant)
         shape = self.relevant.shape
@@ -86,6 +97,14 @@ class Rankings:
             levels = np.asarray(distances)
             self._check(levels)
         self._levels: NDArray[np.integer] = levels
+        self.gains: NDArray[np.integer] | None = None if gains is None else np.asarray(gains)
+        if self.gains is not None and (
+            self.gains.shape != shape or self.gains.dtype.kind not in "iu"
+        ):
+            raise ValueError(
+                f"gains must be whole numbers of the same shape as relevant, {shape}; "
+                f"got {self.gains.dtype} of {self.gains.shape}"
+            )
 
     def _check(self, levels: NDArray[np.integer]) -> None:
         if levels.shape != self.relevant.shape or levels.dtype.kind not in "iu":
@@ -103,7 +122,7 @@ class Rankings:
     @cached_property
     def by_distance(self) -> TieGroups:
         """The same rankings, of which only the counts at each distance are known."""
-        return TieGroups(count_ties(self.relevant, self._levels), self.n_relevant)
+        return TieGroups(count_ties(self.relevant, self._levels, self.gains), self.n_relevant)
 
     def average_precision(
         self,
@@ -199,6 +218,47 @@ class Rankings:
         if self._expected(ties):
             return self.by_distance.recall_at(k)
         return divide(self._hits_at(k), self.n_relevant, empty=np.nan)
+
+    def ndcg_at(
+        self, k: int, ideal: ArrayLike | None = None, *, ties: Ties = "expected"
+    ) -> FloatArray:
+        """Compute the normalised discounted cumulative gain of each query.
+
+        Parameters
+        ----------
+        k : int
+            Number of ranks, at least 1.
+        ideal : array-like of shape (q,), float, optional
+            The largest sums that an order of the database has, as
+            :meth:`hashlearn.evaluation.GroundTruth.ideal_dcg` gives them. None says that every
+            relevant item gains 1, whatever `gains` hold.
+        ties : {"expected", "stable"}, default="expected"
+            Mean over all orders of tied items, or the order given.
+
+        Returns
+        -------
+        ndarray of shape (q,), float64
+            The sum, over the first k ranks, of the gain times 1 / log2(1 + rank), divided by the
+            largest such sum; NaN where that is 0.
+
+        Raises
+        ------
+        ValueError
+            If k is below 1, `ties` is unknown, or `ideal` is given without gains.
+        """
+        if self._expected(ties):
+            return self.by_distance.ndcg_at(k, ideal)
+        check_rank(k)
+        gains: NDArray[Any] = self.relevant
+        if ideal is not None:
+            if self.gains is None:
+                raise ValueError("the rankings hold no gains: NDCG of graded relevance needs them")
+            gains = self.gains
+        gains = gains[:, :k]
+        summed = summed_discounts(max(gains.shape[1], int(self.n_relevant.max(initial=0))))
+        if ideal is None:
+            ideal = summed[np.minimum(self.n_relevant, k)]
+        return divide(gains @ np.diff(summed)[: gains.shape[1]], ideal, empty=np.nan)
 
     def precision_within(self, radius: int) -> FloatArray:
         """Compute the precision among all items within a Hamming radius.

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hashlearn.evaluation.conventions import Denominator, Empty, Ties
+from hashlearn.evaluation.conventions import Denominator, Empty, Gain, Ties
 from hashlearn.evaluation.ground_truth import (
     GroundTruth,
     LabelTruth,
@@ -43,6 +43,11 @@ class Protocol:
         Ranks for precision.
     recall_at : tuple of int, default=(1, 10, 100, 1000)
         Ranks for recall.
+    ndcg_at : tuple of int, default=(100,)
+        Ranks for the normalised discounted cumulative gain.
+    gain : {"exponential", "linear", "binary"}, default="exponential"
+        What an item is worth there that shares r labels with the query: 2^r - 1, r, or 1. With
+        other ground truths every relevant item gains 1.
     radius : int, default=2
         Hamming radius for precision and recall within a radius.
 
@@ -66,6 +71,8 @@ class Protocol:
     empty: Empty = "zero"
     precision_at: tuple[int, ...] = field(default=(100,))
     recall_at: tuple[int, ...] = field(default=(1, 10, 100, 1000))
+    ndcg_at: tuple[int, ...] = field(default=(100,))
+    gain: Gain = "exponential"
     radius: int = 2
 
     def __post_init__(self) -> None:
@@ -75,11 +82,12 @@ class Protocol:
             "denominator": ("all", "min", "hits"),
             "ties": ("expected", "stable"),
             "empty": ("zero", "skip"),
+            "gain": ("exponential", "linear", "binary"),
         }
         for name, values in allowed.items():
             if (got := getattr(self, name)) not in values:
                 raise ValueError(f"{name} must be one of {', '.join(values)}; got {got!r}")
-        ranks = (self.n_neighbors, *self.precision_at, *self.recall_at)
+        ranks = (self.n_neighbors, *self.precision_at, *self.recall_at, *self.ndcg_at)
         if min(ranks) < 1 or (self.cutoff is not None and self.cutoff < 1) or self.radius < 0:
             raise ValueError(
                 "n_neighbors, cutoff and ranks must be at least 1 and radius at least 0; "
@@ -144,7 +152,7 @@ class Protocol:
             raise ValueError(
                 f"truth={self.truth!r} needs labels with {n_axes} axes, got {np.ndim(y_queries)}"
             )
-        return LabelTruth(y_queries, y_database)
+        return LabelTruth(y_queries, y_database, self.gain)
 
 
 _PROTOCOLS = {

@@ -22,6 +22,7 @@ from hashlearn.evaluation.conventions import (
     check_option,
     check_rank,
     divide,
+    summed_discounts,
 )
 from hashlearn.results import DistanceCounts
 
@@ -32,6 +33,7 @@ _NEGLIGIBLE = 40.0  # tails of a probability below 2 exp(-40) are left out
 def count_ties(
     relevant: NDArray[np.bool_],
     distances: NDArray[np.integer],
+    gains: NDArray[np.integer] | None = None,
 ) -> DistanceCounts:
     """Count the items and the relevant ones at each distance of a ranking.
 
@@ -41,6 +43,8 @@ def count_ties(
         Whether the item at each rank is relevant.
     distances : ndarray of shape (q, k), int
         Distances, in any order; negative where there is no item.
+    gains : ndarray of shape (q, k), int, optional
+        What the item at each rank is worth, where relevance is graded.
 
     Returns
     -------
@@ -55,10 +59,14 @@ def count_ties(
     n_levels = int(distances.max(initial=0)) + 2  # place 0 counts what is no item
     retrieved = np.empty((len(distances), n_levels - 1), dtype=np.int64)
     hits = np.empty_like(retrieved)
+    worth = None if gains is None else np.empty_like(retrieved)
     for query, (levels, marks) in enumerate(zip(distances, relevant, strict=True)):
         retrieved[query] = np.bincount(levels + 1, minlength=n_levels)[1:]
         hits[query] = np.bincount(levels[marks] + 1, minlength=n_levels)[1:]
-    return DistanceCounts(retrieved, hits)
+        if worth is not None and gains is not None:
+            weighted = np.bincount(levels + 1, weights=gains[query], minlength=n_levels)
+            worth[query] = weighted[1:]  # whole numbers, far below 2 ** 53
+    return DistanceCounts(retrieved, hits, worth)
 
 
 class TieGroups:
@@ -180,6 +188,46 @@ class TieGroups:
             If k is below 1.
         """
         return divide(self._hits_at(k), self.n_relevant, empty=np.nan)
+
+    def ndcg_at(self, k: int, ideal: ArrayLike | None = None) -> FloatArray:
+        """Compute the expected normalised discounted cumulative gain of each query.
+
+        The sum, over the first k ranks, of the gain of the item there times 1 / log2(1 + rank);
+        divided by the largest such sum that an order of the database has. The mean over all orders
+        of tied items is exact: each place of a group holds the mean gain of its items.
+
+        Parameters
+        ----------
+        k : int
+            Number of ranks, at least 1.
+        ideal : array-like of shape (q,), float, optional
+            The largest sums, as :meth:`hashlearn.evaluation.GroundTruth.ideal_dcg` gives them; the
+            gains are those of the counts. None says that every relevant item gains 1.
+
+        Returns
+        -------
+        ndarray of shape (q,), float64
+            Values from 0 to 1; NaN where the largest sum is 0.
+
+        Raises
+        ------
+        ValueError
+            If k is below 1, or `ideal` is given for counts without gains.
+        """
+        start, inside = self._inside(k)
+        most = max(int((start + inside).max(initial=0)), int(self.n_relevant.max(initial=0)))
+        k = min(k, most)
+        summed = summed_discounts(k)
+        gains = self.counts.hits
+        if ideal is None:
+            ideal = summed[np.minimum(self.n_relevant, k)]
+        elif self.counts.gains is None:
+            raise ValueError("the counts hold no gains: NDCG of graded relevance needs them")
+        else:
+            gains = self.counts.gains
+        mean_gain = divide(gains, self.counts.retrieved, empty=0.0)
+        dcg = (mean_gain * (summed[start + inside] - summed[start])).sum(axis=1)
+        return divide(dcg, ideal, empty=np.nan)
 
     def precision_within(self, radius: int) -> FloatArray:
         """Compute the precision among all items within a Hamming radius.
