@@ -71,6 +71,8 @@ wheel: $(VENV)/.installed
 	build/wheel/venv/bin/pip install --quiet build/wheel/engine/*.whl pytest hypothesis
 	cd build/wheel && venv/bin/python -c "from hashlearn import _native"
 	@cd build/wheel && venv/bin/python -c '$(SEARCH)'
+	cd build/wheel && venv/bin/python -c \
+		"from hashlearn.benchmark.papers import load_paper; assert load_paper('sigah').tables"
 	@cd build/wheel && HASHLEARN_KERNEL=numpy venv/bin/python -c '$(SEARCH)'
 	build/wheel/venv/bin/python -m pytest -q -p no:cacheprovider tests/index
 	build/wheel/venv/bin/pip install --quiet --no-deps --force-reinstall \

@@ -247,6 +247,7 @@ def test_the_split_is_the_published_one_where_there_is_one():
     assert default_recipe(own, 3) == SplitRecipe("all", n_queries=300, seed=3)
     assert default_recipe(Dataset("a", X[:5])) == SplitRecipe("all", n_queries=1)
     assert default_recipe(published, 3, "cifar10-10k-at-1000") == SplitRecipe("test", seed=3)
-    assert default_recipe(published, 3, "cifar10-1k") == SplitRecipe(
-        "all", n_queries=1000, queries_per_class=True, seed=3
-    )
+    for protocol in ("cifar10-1k", "pgh-mnist"):
+        assert default_recipe(published, 3, protocol) == SplitRecipe(
+            "all", n_queries=1000, queries_per_class=True, seed=3
+        )

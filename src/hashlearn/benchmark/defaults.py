@@ -40,7 +40,7 @@ def default_recipe(dataset: Dataset, seed: int = 0, protocol: str | None = None)
     seed : int, default=0
         Seed of the draw.
     protocol : str, optional
-        Named protocol; those of CIFAR-10 are split as the papers split.
+        Named protocol; those of CIFAR-10 and PGH are split as the papers split.
 
     Returns
     -------
@@ -48,7 +48,7 @@ def default_recipe(dataset: Dataset, seed: int = 0, protocol: str | None = None)
         Up to 1,000 queries of the published test part; without one, a tenth of the items, at most
         1,000.
     """
-    if protocol == "cifar10-1k":
+    if protocol in ("cifar10-1k", "pgh-mnist"):
         return SplitRecipe("all", n_queries=1000, queries_per_class=True, seed=seed)
     if protocol == "cifar10-10k-at-1000":
         return SplitRecipe("test", seed=seed)

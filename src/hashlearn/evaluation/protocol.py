@@ -158,10 +158,13 @@ class Protocol:
 _PROTOCOLS = {
     # The seeds' mAP on Euclidean ground truth is the area under the pooled curve.
     "sigah-mnist": Protocol(truth="euclidean", n_neighbors=1000, metric="pooled_pr_area"),
-    # 1,000 queries, the remaining 59,000 images as database; every rank counts.
+    "euclidean-1000": Protocol(truth="euclidean", n_neighbors=1000),
+    # 1,000 queries, the remaining 69,000 or 59,000 images as database; every rank counts.
+    "pgh-mnist": Protocol(truth="labels"),
     "cifar10-1k": Protocol(truth="labels"),
     # The published 10,000 test images against 50,000, first 1,000 ranks.
     "cifar10-10k-at-1000": Protocol(truth="labels", cutoff=1000, denominator="hits"),
+    "labels-at-1000": Protocol(truth="labels", cutoff=1000, denominator="hits"),
     "labels": Protocol(truth="labels"),
     "euclidean-100": Protocol(truth="euclidean", n_neighbors=100),
 }
