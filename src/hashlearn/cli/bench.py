@@ -1,5 +1,6 @@
 """Methods × data × bits × seeds under a protocol, kept in a folder: bench and compare."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,6 +9,7 @@ import typer
 
 from hashlearn.cli.options import AsJson, Features, integers_in, names_in, settings_in
 from hashlearn.cli.show import message, print_json, print_table
+from hashlearn.hashers import methods as all_methods
 
 if TYPE_CHECKING:
     from hashlearn.benchmark import Job, Records, Summary
@@ -26,9 +28,12 @@ def bench(
         str | None, typer.Option(help="Methods, joined by commas. Default: all there are.")
     ] = None,
     data: Annotated[
-        str, typer.Option(help="Data sets, joined by commas: names, files or folders.")
-    ] = "digits",
-    bits: Annotated[str, typer.Option(help="Code lengths, joined by commas.")] = "32,64",
+        str | None,
+        typer.Option(help="Data sets, joined by commas: names, files or folders. Default: digits."),
+    ] = None,
+    bits: Annotated[
+        str | None, typer.Option(help="Code lengths, joined by commas. Default: 32,64.")
+    ] = None,
     seeds: Annotated[str, typer.Option(help="Seeds of the methods, joined by commas.")] = "0,1,2",
     protocol: Annotated[
         str | None,
@@ -45,6 +50,11 @@ def bench(
         list[str] | None,
         typer.Option("--set", help="Argument of a method, as itq.n_iter=200. May be given again."),
     ] = None,
+    paper: Annotated[
+        str | None,
+        typer.Option(help="Run the tables of a paper (sigah, pgh, bgan, ... or a .toml file)."),
+    ] = None,
+    table: Annotated[str | None, typer.Option(help="Only this table of the paper, as 2.")] = None,
     baseline: Annotated[
         str, typer.Option(help="Method that the others are compared with, query by query.")
     ] = "itq",
@@ -59,19 +69,31 @@ def bench(
     Rows are written as they finish, so an interrupted run goes on where it stopped.
 
     Example: `hashlearn bench --data mnist --methods lsh,itq --protocol sigah-mnist`
+
+    Example: `hashlearn bench --paper sigah --table 2`
     """  # numpydoc ignore=PR01
     from hashlearn.benchmark import Records
-    from hashlearn.cli.files import load_items
-    from hashlearn.hashers import methods as list_methods
 
-    names = [row.name for row in list_methods()] if methods is None else names_in(methods)
-    lengths, draws = integers_in(bits, "--bits"), integers_in(seeds, "--seeds")
-    jobs = jobs_of(names, lengths, draws, settings_in(parameters, of_methods=True))
-    asked = {"queries_from": queries_from, "n_queries": queries}
     work = Work(Records(output), again=again)
-    for name in names_in(data):
-        dataset = load_items(name)
-        work.run(dataset, jobs, *judgement(dataset, protocol, split_seed, asked), features)
+    draws = integers_in(seeds, "--seeds")
+    if paper is not None:
+        asked = {
+            "--data": data, "--bits": bits, "--protocol": protocol, "--queries": queries,
+            "--queries-from": queries_from, "--features": features, "--set": parameters,
+        }  # fmt: skip
+        if given := [name for name, value in asked.items() if value is not None]:
+            raise ValueError(f"{', '.join(given)} cannot be given with --paper, which says it")
+        names = None if methods is None else names_in(methods)
+        work.run_paper(paper, table, draws, split_seed, names)
+    elif table is not None:
+        raise ValueError("--table is a table of a paper: give --paper too")
+    else:
+        names = [row.name for row in all_methods()] if methods is None else names_in(methods)
+        lengths = integers_in(bits or "32,64", "--bits")
+        jobs = jobs_of(names, lengths, draws, settings_in(parameters, of_methods=True))
+        asked = {"queries_from": queries_from, "n_queries": queries}
+        for name in names_in(data or "digits"):
+            work.run(name, jobs, protocol, split_seed, features, asked)
     work.end(baseline, as_json=as_json)
 
 
@@ -173,39 +195,45 @@ class Work:
     def __post_init__(self) -> None:
         self.rows: list[dict[str, Any]] = []
         self.failures: list[str] = []
+        self.loaded: tuple[str, Dataset] | None = None
 
     def run(
         self,
-        dataset: "Dataset",
-        jobs: "list[Job]",
-        protocol: "Protocol",
-        recipe: "SplitRecipe",
+        data: str,
+        jobs: "Sequence[Job]",
+        protocol: str | None,
+        split_seed: int,
         features: str | None,
+        asked: dict[str, Any] | None = None,
     ) -> None:
         """Run jobs on a data set.
 
         Parameters
         ----------
-        dataset : Dataset
-            Items.
-        jobs : list of Job
+        data : str
+            Name or path of the data set.
+        jobs : sequence of Job
             What to fit.
-        protocol : Protocol
-            How to judge.
-        recipe : SplitRecipe
-            How to split.
+        protocol : str or None
+            Name of a protocol.
+        split_seed : int
+            Seed of the draw of queries.
         features : str or None
             Features before the hasher.
+        asked : dict, optional
+            What else of the split was asked for; None where nothing was.
         """
         from hashlearn.benchmark import run_and_record
 
+        dataset = self.load(data)
+        judged, recipe = judgement(dataset, protocol, split_seed, asked or {})
         new: list[str] = []
 
         def done(row: dict[str, Any]) -> None:
             new.append(row["id"])
             message(
                 f"{dataset.name}, {row['method']}, {row['n_bits']} bits, seed {row['seed']}: "
-                f"{protocol.metric} {row['scores'][protocol.metric]:.4f}, "
+                f"{judged.metric} {row['scores'][judged.metric]:.4f}, "
                 f"fitted in {row['fit_seconds']:.1f} s",
                 style="dim",
             )
@@ -215,16 +243,70 @@ class Work:
             message(f"Failed: {self.failures[-1]}", style="bold red")
 
         rows = run_and_record(
-            self.records, dataset, jobs, protocol=protocol, recipe=recipe, features=features,
+            self.records, dataset, jobs, protocol=judged, recipe=recipe, features=features,
             again=self.again, on_row=done, on_error=failed,
         )  # fmt: skip
-        self.rows += rows
+        known = {row["id"] for row in self.rows}  # tables of a paper share runs
+        self.rows += [row for row in rows if row["id"] not in known]
         if kept := [row for row in rows if row["id"] not in new]:
             commits = {str(row["provenance"]["commit"]) for row in kept}
             message(
                 f"{dataset.name}: {len(kept)} of {len(rows)} runs were in {self.records.folder} "
                 f"already (commit {', '.join(sorted(commits))}); --again runs them once more"
             )
+
+    def load(self, data: str) -> "Dataset":
+        """Load a data set, unless it is the one loaded last.
+
+        Parameters
+        ----------
+        data : str
+            Name or path.
+
+        Returns
+        -------
+        Dataset
+            Items.
+        """
+        from hashlearn.cli.files import load_items
+
+        if self.loaded is None or self.loaded[0] != data:
+            self.loaded = data, load_items(data)
+        return self.loaded[1]
+
+    def run_paper(
+        self, name: str, table: str | None, seeds: list[int], split_seed: int,
+        methods: list[str] | None,
+    ) -> None:  # fmt: skip
+        """Run a paper's tables, on its data or on what stands in for them.
+
+        Parameters
+        ----------
+        name : str
+            Name of the paper, or its file.
+        table : str or None
+            Id of a table, or the start of several.
+        seeds : list of int
+            Seeds of the methods.
+        split_seed : int
+            Seed of the draw of queries.
+        methods : list of str or None
+            Names of the methods to run; None for all that the library has.
+        """
+        from hashlearn.benchmark.papers import load_paper
+        from hashlearn.benchmark.plans import plan_table
+
+        paper = load_paper(name)
+        for part in paper.tables if table is None else paper.select(table):
+            plan = plan_table(part, seeds, methods)
+            message(f"\n{part.title}", style="bold")
+            if plan.why:
+                on = f"on {plan.dataset} instead" if plan.is_stand_in else "left out"
+                message(f"{plan.why}: {on}", style="yellow")
+            if plan.left_out:
+                message(f"not run: {', '.join(plan.left_out)}", style="dim")
+            if plan.jobs:
+                self.run(plan.dataset, plan.jobs, plan.protocol, split_seed, plan.features)
 
     def end(self, baseline: str, *, as_json: bool) -> None:
         """Show what was found, and write the table of rows.
