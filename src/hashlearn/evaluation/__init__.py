@@ -4,7 +4,16 @@ The functions here see results and ground truth only, so they judge the output o
 """
 
 from hashlearn.evaluation.conventions import mean_over_queries
-from hashlearn.evaluation.curves import pooled_pr_area, pooled_pr_curve
+from hashlearn.evaluation.curves import (
+    Lookup,
+    distance_distributions,
+    f1_score,
+    lookup,
+    pr_curve_by_radius,
+    pr_curve_by_rank,
+    precision_at_ranks,
+    recall_at_ranks,
+)
 from hashlearn.evaluation.evaluate import Scores, evaluate
 from hashlearn.evaluation.ground_truth import (
     GroundTruth,
@@ -13,22 +22,32 @@ from hashlearn.evaluation.ground_truth import (
     euclidean_neighbors,
 )
 from hashlearn.evaluation.metrics import Rankings
+from hashlearn.evaluation.pooled import pooled_pr_area, pooled_pr_areas, pooled_pr_curve
 from hashlearn.evaluation.protocol import Protocol, get_protocol, protocols
 from hashlearn.evaluation.ties import TieGroups
 
 __all__ = [
     "GroundTruth",
     "LabelTruth",
+    "Lookup",
     "NeighborTruth",
     "Protocol",
     "Rankings",
     "Scores",
     "TieGroups",
+    "distance_distributions",
     "euclidean_neighbors",
     "evaluate",
+    "f1_score",
     "get_protocol",
+    "lookup",
     "mean_over_queries",
     "pooled_pr_area",
+    "pooled_pr_areas",
     "pooled_pr_curve",
+    "pr_curve_by_radius",
+    "pr_curve_by_rank",
+    "precision_at_ranks",
     "protocols",
+    "recall_at_ranks",
 ]

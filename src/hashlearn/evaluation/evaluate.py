@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from hashlearn.evaluation.conventions import FloatArray, IntArray, mean_over_queries
-from hashlearn.evaluation.curves import pooled_pr_area, pooled_pr_curve
 from hashlearn.evaluation.ground_truth import GroundTruth
 from hashlearn.evaluation.metrics import Rankings
+from hashlearn.evaluation.pooled import pooled_pr_area, pooled_pr_curve
 from hashlearn.evaluation.protocol import Protocol
 from hashlearn.evaluation.ties import TieGroups
 from hashlearn.results import DistanceCounts, Neighbors
