@@ -3,6 +3,12 @@
 The functions here see results and ground truth only, so they judge the output of any program.
 """
 
+from hashlearn.evaluation.comparison import (
+    Comparison,
+    compare,
+    compare_pooled_areas,
+    compare_values,
+)
 from hashlearn.evaluation.conventions import mean_over_queries
 from hashlearn.evaluation.curves import (
     Lookup,
@@ -27,6 +33,7 @@ from hashlearn.evaluation.protocol import Protocol, get_protocol, protocols
 from hashlearn.evaluation.ties import TieGroups
 
 __all__ = [
+    "Comparison",
     "GroundTruth",
     "LabelTruth",
     "Lookup",
@@ -35,6 +42,9 @@ __all__ = [
     "Rankings",
     "Scores",
     "TieGroups",
+    "compare",
+    "compare_pooled_areas",
+    "compare_values",
     "distance_distributions",
     "euclidean_neighbors",
     "evaluate",
