@@ -45,7 +45,9 @@ def count_blocks(
     rows = max(1, _BLOCK_ENTRIES // len(database))
     for start in range(0, len(queries), rows):
         stop = min(start + rows, len(queries))
-        yield count_distances(queries[start:stop], database, n_bits, truth.relevant(start, stop))
+        gains = truth.gains(start, stop) if truth.graded else None
+        relevant = truth.relevant(start, stop) if gains is None else gains > 0
+        yield count_distances(queries[start:stop], database, n_bits, relevant, gains)
 
 
 def run_curves(
@@ -106,7 +108,7 @@ def _truths(
         if k == n_neighbors:
             yield str(k), counts
             continue
-        nearest = NeighborTruth(truth.ids[:, :k], truth.n_database)
+        nearest = truth.nearest(k)
         blocks = list(count_blocks(queries, database, n_bits, nearest))
         yield (
             str(k),

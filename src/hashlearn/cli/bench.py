@@ -328,7 +328,9 @@ class Work:
         if as_json:
             print_json(self.rows)
         else:
-            show_summaries(summarise(self.rows))
+            summaries = summarise(self.rows)
+            show_summaries(summaries)
+            show_differences(self.records, summaries, baseline)
         if self.rows:
             try:
                 self.records.write_parquet()
@@ -368,6 +370,43 @@ def show_summaries(summaries: "list[Summary]") -> None:
             ],
             f"{row['dataset']}: {row['scores']['n_queries']:,} queries, "
             f"{row['n_database']:,} items, features {row['features']}",
+        )
+
+
+def show_differences(records: "Records", summaries: "Sequence[Summary]", baseline: str) -> None:
+    """Print how far each method is from a baseline on the same queries.
+
+    Parameters
+    ----------
+    records : Records
+        Where the details of the runs are kept.
+    summaries : sequence of Summary
+        What was found.
+    baseline : str
+        Name of the baseline.
+    """
+    from hashlearn.benchmark import baselines, compare_summaries
+
+    lines = []
+    for ours, other in baselines(summaries, baseline):
+        for metric in dict.fromkeys((ours.first["protocol"]["metric"], "mean_average_precision")):
+            found = compare_summaries(records, ours, other, metric)
+            if found is not None:
+                lines.append(
+                    [
+                        ours.first["dataset"],
+                        ours.name,
+                        ours.first["n_bits"],
+                        _SHORT.get(metric, metric),
+                        f"{found.difference:+.3f}",
+                        f"{found.low:+.3f} to {found.high:+.3f}",
+                    ]
+                )
+    if lines:
+        print_table(
+            ["data", "method", "bits", "metric", "difference", "95 % interval"],
+            lines,
+            f"less {baseline} on the same queries, by a bootstrap over queries",
         )
 
 
