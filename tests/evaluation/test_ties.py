@@ -50,6 +50,26 @@ def test_the_hits_in_the_group_that_is_cut_are_hypergeometric(groups, cutoff):
     np.testing.assert_allclose(got, expected, rtol=1e-9)
 
 
+@given(data=st.data())
+def test_permuting_tied_items_moves_no_expectation(data):
+    n = data.draw(st.integers(1, 30))
+    distances = np.sort(data.draw(st.lists(st.integers(0, 4), min_size=n, max_size=n)))
+    gains = np.array(data.draw(st.lists(st.integers(0, 3), min_size=n, max_size=n)))
+    order = np.lexsort((data.draw(st.permutations(range(n))), distances))
+    k = data.draw(st.integers(1, 40))
+    total, ideal = [np.count_nonzero(gains)], [7.0]
+    before = Rankings([gains > 0], [distances], total, [gains])
+    after = Rankings([gains[order] > 0], [distances], total, [gains[order]])
+    for denominator in ("all", "min", "hits"):
+        options = {"cutoff": k, "denominator": denominator}
+        np.testing.assert_array_equal(
+            before.average_precision(**options), after.average_precision(**options)
+        )
+    for method in ("precision_at", "recall_at", "ndcg_at", "precision_within", "recall_within"):
+        np.testing.assert_array_equal(getattr(before, method)(k), getattr(after, method)(k))
+    np.testing.assert_array_equal(before.ndcg_at(k, ideal), after.ndcg_at(k, ideal))
+
+
 def test_many_queries_are_averaged_over_hits_as_each_alone(monkeypatch):
     rng = np.random.default_rng(0)
     retrieved = rng.integers(0, 90, (40, 6))

@@ -3,6 +3,7 @@
 The functions here see results and ground truth only, so they judge the output of any program.
 """
 
+from hashlearn.evaluation.bits import BitStatistics, bit_statistics
 from hashlearn.evaluation.comparison import (
     Comparison,
     compare,
@@ -33,6 +34,7 @@ from hashlearn.evaluation.protocol import Protocol, get_protocol, protocols
 from hashlearn.evaluation.ties import TieGroups
 
 __all__ = [
+    "BitStatistics",
     "Comparison",
     "GroundTruth",
     "LabelTruth",
@@ -42,6 +44,7 @@ __all__ = [
     "Rankings",
     "Scores",
     "TieGroups",
+    "bit_statistics",
     "compare",
     "compare_pooled_areas",
     "compare_values",
