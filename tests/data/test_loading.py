@@ -19,6 +19,7 @@ def test_the_table_tells_what_is_here(data_folder, write_idx_source):
     table = {row.name: row for row in datasets()}
     assert set(table) == {
         "digits", "mnist", "fashion-mnist", "cifar10", "cifar10_mobilenetv2", "newsgroups20_minilm",
+        "sift1m", "gist1m", "deep1m", "tiny100k",
     }  # fmt: skip
     assert [name for name, row in table.items() if row.is_local] == ["digits"]
     write_idx_source(data_folder / "mnist")
@@ -45,7 +46,7 @@ def test_a_name_means_the_named_data_set_and_a_path_the_folder(tmp_path, monkeyp
     (tmp_path / "mnist").mkdir()
     with pytest.raises(FileNotFoundError, match="train-images"):
         load_dataset("mnist", download=False)
-    with pytest.raises(ValueError, match="holds no images or Parquet files"):
+    with pytest.raises(ValueError, match="holds no images, Parquet files, vector files"):
         load_dataset("./mnist")
 
 
@@ -58,14 +59,14 @@ def test_an_unknown_name_gets_the_list_of_names(name, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["absent.npy", "no/such/folder"])
 def test_a_path_to_nothing_is_an_error(name, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no file or folder .*npy, \.npz or \.parquet"):
+    with pytest.raises(FileNotFoundError, match=r"no file or folder .*npy, \.npz, .*or \.parquet"):
         load_dataset(tmp_path / name)
 
 
 @pytest.mark.parametrize("name", ["data.csv", "data", "data.pkl"])
 def test_an_unknown_extension_gets_the_list_of_those_allowed(tmp_path, name):
     (tmp_path / name).write_text("1,2,3")
-    with pytest.raises(ValueError, match=r"unknown extension .*\.npy, \.npz or .*an image \(\.bmp"):
+    with pytest.raises(ValueError, match=r"unknown extension .*\.npy, \.npz, .*an image \(\.bmp"):
         load_dataset(tmp_path / name)
 
 

@@ -101,6 +101,7 @@ def test_a_recipe_goes_through_json():
         "queries_per_class": True,
         "n_train": 10,
         "train_per_class": False,
+        "train_from": "database",
         "seed": 4,
     }
     assert SplitRecipe(**stored) == recipe
@@ -110,6 +111,12 @@ def test_a_recipe_goes_through_json():
     ("fields", "error", "message"),
     [
         ({"queries_from": "valid"}, ValueError, "got 'valid'"),
+        ({"train_from": "test"}, ValueError, "got 'test'"),
+        (
+            {"train_from": "learn", "queries_from": "all", "n_queries": 1},
+            ValueError,
+            "needs queries_from=",
+        ),
         ({"n_queries": 0}, ValueError, "at least 1, got 0"),
         ({"n_queries": 2.0}, TypeError, "integer, got 2.0"),
         ({"n_queries": True}, TypeError, "integer, got True"),
@@ -155,6 +162,15 @@ def test_a_class_that_is_too_small_is_named():
 def test_drawing_by_class_needs_class_numbers(y):
     with pytest.raises(ValueError, match="needs one class number an item"):
         split(SplitRecipe("all", 10, queries_per_class=True), y=y)
+
+
+def test_training_on_a_published_part_needs_one_that_is_apart():
+    recipe = SplitRecipe(train_from="learn")
+    with pytest.raises(ValueError, match='needs a published part "learn"'):
+        split(recipe)
+    for part, message in (("train", "also in the database"), ("test", "also a training item")):
+        with pytest.raises(ValueError, match=message):
+            split(recipe, published={**PUBLISHED, "learn": PUBLISHED[part][:3]})
 
 
 @pytest.mark.parametrize("queries_from", ["test", "train"])

@@ -8,8 +8,9 @@ import typer
 Data = Annotated[
     str,
     typer.Argument(
-        help="A data set by name (see `hashlearn datasets`), a .npy, .npz or .parquet file, an "
-        "image, or a folder of images or of .parquet files.",
+        help="A data set by name (see `hashlearn datasets`), a .npy, .npz, .fvecs, .bvecs, .ivecs "
+        "or .parquet file, an image, or a folder of images, of .parquet files or of *_base.fvecs "
+        "and *_query.fvecs.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs, not a table.")]

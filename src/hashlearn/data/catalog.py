@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hashlearn.data import cifar10, digits, embeddings, mnist
+from hashlearn.data import cifar10, digits, embeddings, mnist, vector_benchmarks
 from hashlearn.data.dataset import Dataset
+from hashlearn.data.vector_benchmarks import VectorBenchmark
 
 
 @dataclass(frozen=True)
@@ -18,11 +19,11 @@ class DatasetInfo:
     description : str
         What it holds, in a line.
     n_samples : int
-        Number of items.
+        Number of items; of vectors to search in, where queries are apart.
     shape : tuple of int
         Shape of an item: ``(d,)`` or ``(height, width[, channels])``.
     n_classes : int
-        Number of classes.
+        Number of classes; 0 if there are no labels.
     licence : str
         Terms of use.
     source : str
@@ -51,6 +52,17 @@ class _Entry:
     source: str
     is_local: Callable[[], bool]
     load: Callable[[bool], Dataset]
+
+
+def _vectors(
+    benchmark: VectorBenchmark, description: str, licence: str = "none stated; research use"
+) -> _Entry:
+    return _Entry(
+        f"{description}; {benchmark.n_base:,} to search, and queries",
+        benchmark.n_base, (benchmark.n_features,), 0, licence, benchmark.source,
+        lambda: vector_benchmarks.is_local(benchmark),
+        lambda _: vector_benchmarks.load_benchmark(benchmark),
+    )  # fmt: skip
 
 
 _CATALOG = {
@@ -90,6 +102,10 @@ _CATALOG = {
         embeddings.newsgroups_are_local,
         lambda _: embeddings.load_newsgroups(),
     ),
+    "sift1m": _vectors(vector_benchmarks.SIFT1M, "SIFT descriptors", "CC0, as usually given"),
+    "gist1m": _vectors(vector_benchmarks.GIST1M, "GIST descriptors", "CC0, as usually given"),
+    "deep1m": _vectors(vector_benchmarks.DEEP1M, "AlexNet features, 256 principal directions"),
+    "tiny100k": _vectors(vector_benchmarks.TINY100K, "GIST descriptors of Tiny Images"),
 }  # fmt: skip
 
 NAMES = tuple(_CATALOG)

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from hashlearn.data.splits import Split, SplitRecipe, draw_split
 
+_BLOCK_ENTRIES = 1 << 22
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
@@ -145,7 +147,11 @@ def _check_items(X: NDArray[Any]) -> NDArray[Any]:
 
 
 def _check_finite(X: NDArray[Any]) -> None:
-    bad = ~np.isfinite(X).all(axis=1)
+    bad = np.zeros(len(X), dtype=bool)
+    rows = max(1, _BLOCK_ENTRIES // X.shape[1])
+    for start in range(0, len(X), rows):  # marks of all entries would take a quarter of X again
+        block = X[start : start + rows]
+        bad[start : start + rows] = ~np.isfinite(block).all(axis=1)
     if bad.any():
         raise ValueError(
             f"X holds NaN or infinity in {bad.sum()} of {len(X)} rows, first in row {bad.argmax()}"

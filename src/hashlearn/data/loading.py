@@ -1,10 +1,11 @@
 """One function that loads the named data sets and your own."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hashlearn.data import images, parquet
+from hashlearn.data import images, parquet, vecs
 from hashlearn.data.arrays import load_npy, load_npz
 from hashlearn.data.catalog import NAMES, load_named
 from hashlearn.data.dataset import Dataset
@@ -13,10 +14,15 @@ from hashlearn.data.locations import files_in
 
 _PARQUET_OPTIONS = ("column", "label_column", "name_column")
 _IMAGE_OPTIONS = ("image_size", "mode")
+_ARRAYS: dict[str, Callable[[Path], Dataset]] = {
+    ".npy": load_npy,
+    ".npz": load_npz,
+    **dict.fromkeys(vecs.SUFFIXES, vecs.load_vecs),
+}
 _ALLOWED = (
-    f"named data sets are {', '.join(NAMES)}; paths lead to a file ending in .npy, .npz or "
-    f".parquet, to an image ({', '.join(images.SUFFIXES)}), or to a folder of images or of "
-    ".parquet files"
+    f"named data sets are {', '.join(NAMES)}; paths lead to a file ending in .npy, .npz, "
+    f"{', '.join(vecs.SUFFIXES)} or .parquet, to an image ({', '.join(images.SUFFIXES)}), or to a "
+    "folder of images, of .parquet files, or of a benchmark's vectors (*_base.fvecs, *_query.fvecs)"
 )
 
 
@@ -35,9 +41,11 @@ def load_dataset(
     Parameters
     ----------
     name_or_path : str or path-like
-        Name of one of `datasets`, or path of an ``.npy``, ``.npz`` or ``.parquet`` file, a folder
-        of Parquet files, an image, or a folder of images. A string that is a name means the named
-        data set: write ``"./mnist"`` for a folder of that name.
+        Name of one of `datasets`, or path of an ``.npy``, ``.npz``, ``.fvecs``, ``.bvecs``,
+        ``.ivecs`` or ``.parquet`` file, a folder of Parquet files, an image, a folder of images, or
+        one of ``*_base.fvecs``, ``*_query.fvecs`` and perhaps ``*_learn.fvecs`` (or ``.bvecs``),
+        which become the parts ``"train"``, ``"test"`` and ``"learn"``. A string that is a name
+        means the named data set: write ``"./mnist"`` for a folder of that name.
     download : bool, default=True
         Whether a named data set that is not here may be downloaded to the user's cache.
     column : str, default=None
@@ -127,26 +135,36 @@ def _load_path(path: Path, options: dict[str, Any]) -> Dataset:
     if suffix in images.SUFFIXES:
         _refuse(options, _IMAGE_OPTIONS, "an image")
         return images.load_image(path, **options)
-    if suffix in (".npy", ".npz"):
+    if suffix in _ARRAYS:
         _refuse(options, (), f"an {suffix} file")
-        return load_npy(path) if suffix == ".npy" else load_npz(path)
+        return _ARRAYS[suffix](path)
     raise ValueError(f"{path} has the unknown extension {path.suffix!r}; {_ALLOWED}")
 
 
 def _load_folder(folder: Path, options: dict[str, Any]) -> Dataset:
-    files = files_in(folder, (*images.SUFFIXES, parquet.SUFFIX))
-    found = {file.suffix.lower() for file in files}
-    has_parquet, has_images = parquet.SUFFIX in found, bool(found - {parquet.SUFFIX})
-    if has_parquet and has_images:
-        raise ValueError(f"{folder} holds both images and Parquet files; give a folder of one kind")
-    if has_parquet:
-        _refuse(options, _PARQUET_OPTIONS, "a folder of Parquet files")
+    kinds = {
+        "images": images.SUFFIXES,
+        "Parquet files": (parquet.SUFFIX,),
+        "vector files": vecs.SUFFIXES,
+    }
+    allowed = tuple(suffix for suffixes in kinds.values() for suffix in suffixes)
+    found = {file.suffix.lower() for file in files_in(folder, allowed)}
+    here = [kind for kind, suffixes in kinds.items() if found & set(suffixes)]
+    if not here:
+        raise ValueError(
+            f"{folder} holds no {', '.join(kinds)}; extensions read: {', '.join(allowed)}"
+        )
+    if len(here) > 1:
+        raise ValueError(f"{folder} holds both {' and '.join(here)}; give a folder of one kind")
+    what = f"a folder of {here[0]}"
+    if here == ["Parquet files"]:
+        _refuse(options, _PARQUET_OPTIONS, what)
         return parquet.load_parquet(folder, **options)
-    if has_images:
-        _refuse(options, _IMAGE_OPTIONS, "a folder of images")
+    if here == ["images"]:
+        _refuse(options, _IMAGE_OPTIONS, what)
         return images.load_images(folder, **options)
-    allowed = ", ".join((*images.SUFFIXES, parquet.SUFFIX))
-    raise ValueError(f"{folder} holds no images or Parquet files; extensions read: {allowed}")
+    _refuse(options, (), what)
+    return vecs.load_vecs_folder(folder)
 
 
 def _refuse(options: dict[str, Any], allowed: tuple[str, ...], what: str) -> None:

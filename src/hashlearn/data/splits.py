@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 QueriesFrom = Literal["test", "train", "all"]
+TrainFrom = Literal["database", "learn"]
 
 Rows = NDArray[np.int64]
 
@@ -29,9 +30,12 @@ class SplitRecipe:
     queries_per_class : bool, default=False
         Take equally many queries from each class: `n_queries` is divided among the classes.
     n_train : int, default=None
-        Number of training items, drawn from the database. None trains on the whole database.
+        Number of training items. None trains on all that there are.
     train_per_class : bool, default=False
         Take equally many training items from each class.
+    train_from : {"database", "learn"}, default="database"
+        Whether training items are drawn from the database, or from the published part of vectors
+        to learn from, which is not searched.
     seed : int, default=0
         Seed of every draw, 0 or larger.
 
@@ -40,7 +44,8 @@ class SplitRecipe:
     TypeError
         If a number is not an integer, or a flag not a boolean.
     ValueError
-        If `queries_from` is unknown, a number is too small, or a number that is needed is missing.
+        If `queries_from` or `train_from` is unknown, a number is too small, a number that is needed
+        is missing, or queries from everything would come from the part to learn from.
 
     Notes
     -----
@@ -65,6 +70,7 @@ class SplitRecipe:
     queries_per_class: bool = False
     n_train: int | None = None
     train_per_class: bool = False
+    train_from: TrainFrom = "database"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -72,6 +78,10 @@ class SplitRecipe:
             raise ValueError(
                 f'queries_from must be "test", "train" or "all", got {self.queries_from!r}'
             )
+        if self.train_from not in get_args(TrainFrom):
+            raise ValueError(f'train_from must be "database" or "learn", got {self.train_from!r}')
+        if self.train_from == "learn" and self.queries_from == "all":
+            raise ValueError('train_from="learn" needs queries_from="test" or "train"')
         for name in ("queries_per_class", "train_per_class"):
             if not isinstance(getattr(self, name), bool):
                 raise TypeError(f"{name} must be True or False, got {getattr(self, name)!r}")
@@ -113,7 +123,8 @@ class Split:
     Parameters
     ----------
     train : ndarray of shape (n_train,), int64
-        Rows to fit a method on, ascending; all of them are in `database`.
+        Rows to fit a method on, ascending; all of them are in `database`, or none if the recipe
+        trains on the published part to learn from.
     database : ndarray of shape (n_database,), int64
         Rows to search in, ascending.
     queries : ndarray of shape (n_queries,), int64
@@ -125,7 +136,7 @@ class Split:
     ------
     ValueError
         If an array is empty, not ascending or of another shape or dtype, a query is in the
-        database, or a training item is not.
+        database or trained on, or a training item is not where the recipe says.
 
     Examples
     --------
@@ -144,8 +155,13 @@ class Split:
             object.__setattr__(self, name, _check_rows(name, getattr(self, name)))
         if np.isin(self.queries, self.database).any():
             raise ValueError("a query is also in the database")
-        if not np.isin(self.train, self.database).all():
+        inside = np.isin(self.train, self.database)
+        if self.recipe.train_from == "database" and not inside.all():
             raise ValueError("a training item is not in the database")
+        if self.recipe.train_from == "learn" and inside.any():
+            raise ValueError("an item of the part to learn from is also in the database")
+        if np.isin(self.queries, self.train).any():
+            raise ValueError("a query is also a training item")
 
 
 def draw_split(
@@ -160,7 +176,7 @@ def draw_split(
     y : ndarray of shape (n,), int; or (n, n_labels), 0/1; or None
         Labels. Only class numbers can be divided by class; -1 is an item without a class.
     published : mapping of str to ndarray of shape (n_part,), int64
-        The published parts: ``"train"`` and ``"test"``, or empty.
+        The published parts: ``"train"`` and ``"test"``, perhaps ``"learn"``, or empty.
     recipe : SplitRecipe
         How to divide.
 
@@ -196,9 +212,10 @@ def draw_split(
         raise ValueError(f"{n_queries} queries of {len(candidates)} items leave an empty database")
     else:
         database = np.setdiff1d(candidates, queries)
-    n_train = len(database) if recipe.n_train is None else recipe.n_train
+    learn = database if recipe.train_from == "database" else _learn(published)
+    n_train = len(learn) if recipe.n_train is None else recipe.n_train
     train_classes = classes if recipe.train_per_class else None
-    train = _draw("training items", database, n_train, train_classes, train_stream)
+    train = _draw("training items", learn, n_train, train_classes, train_stream)
     return Split(train, database, queries, recipe)
 
 
@@ -214,6 +231,14 @@ def _candidates(n_samples: int, published: Mapping[str, Rows], recipe: SplitReci
             'SplitRecipe(queries_from="all", n_queries=...)'
         )
     return np.sort(published[recipe.queries_from])
+
+
+def _learn(published: Mapping[str, Rows]) -> Rows:
+    if "learn" not in published:
+        raise ValueError(
+            'train_from="learn" needs a published part "learn", and this data set has none'
+        )
+    return np.sort(published["learn"])
 
 
 def _class_numbers(y: NDArray[Any] | None) -> NDArray[Any]:
