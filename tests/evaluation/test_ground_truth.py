@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -13,7 +15,7 @@ def loop_neighbors(queries, database, k):
     return np.array(lists)
 
 
-@pytest.mark.parametrize("block_entries", [1 << 24, 50])
+@pytest.mark.parametrize("block_entries", [1 << 24, 50, 1])
 def test_euclidean_neighbors_are_those_of_brute_force_with_ties_by_number(
     monkeypatch, block_entries
 ):
@@ -25,6 +27,18 @@ def test_euclidean_neighbors_are_those_of_brute_force_with_ties_by_number(
         np.testing.assert_array_equal(
             euclidean_neighbors(queries, database, k), loop_neighbors(queries, database, k)
         )
+
+
+def test_neighbors_take_little_memory_beside_the_vectors(monkeypatch):
+    monkeypatch.setattr(ground_truth_module, "_BLOCK_ENTRIES", 1 << 14)
+    rng = np.random.default_rng(3)
+    database = rng.normal(size=(20_000, 64)).astype(np.float32)
+    tracemalloc.start()
+    found = euclidean_neighbors(database[:20], database, 5)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (found[:, 0] == np.arange(20)).all()
+    assert peak < database.nbytes / 2  # the norms alone take a thirty-second part
 
 
 def test_pixels_far_from_the_origin_keep_exact_distances():

@@ -15,7 +15,7 @@ from hashlearn.benchmark.provenance import provenance
 from hashlearn.benchmark.records import fingerprint, run_id
 from hashlearn.codes import n_bytes
 from hashlearn.data import Dataset, Split, SplitRecipe
-from hashlearn.evaluation import GroundTruth, Protocol, Scores, evaluate
+from hashlearn.evaluation import GroundTruth, Protocol, Scores, bit_statistics, evaluate
 from hashlearn.features import make_features
 from hashlearn.hashers import get_method
 from hashlearn.hashers.base import Hasher
@@ -206,6 +206,7 @@ def run_jobs(
             "n_train": len(train),
             "n_database": len(database),
             "scores": scores.as_dict(),
+            "bit_statistics": bit_statistics(codes, job.n_bits).as_dict(),
             "curves": run_curves(scores, query_codes, codes, truth),
             "history": _history(hasher),
             **measured,

@@ -4,7 +4,9 @@ Nothing here ever holds a matrix of all queries by all database items.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -303,33 +305,49 @@ def euclidean_neighbors(
 
     Notes
     -----
-    Squared distances are computed in float64, in blocks of queries, so they are exact for pixels
-    and the memory stays bounded.
+    Squared distances are computed in float64, so they are exact for pixels, in blocks of queries
+    and of database vectors: beside the vectors as they came, memory stays bounded.
 
     Examples
     --------
     >>> euclidean_neighbors([[0.0]], [[3.0], [-1.0], [1.0]], 2)
     array([[1, 2]])
     """
-    left, right = np.asarray(queries, np.float64), np.asarray(database, np.float64)
+    left, right = np.asarray(queries), np.asarray(database)
     if left.ndim != 2 or right.ndim != 2 or left.shape[1] != right.shape[1]:
         raise ValueError(
             f"vectors must have the shapes (q, d) and (n, d), got {left.shape} and {right.shape}"
         )
     if not 1 <= n_neighbors <= len(right):
         raise ValueError(f"n_neighbors must be from 1 to {len(right)}, got {n_neighbors}")
-    norms = np.einsum("nd,nd->n", right, right)
-    if not (np.isfinite(norms).all() and np.isfinite(left).all()):
+    columns = min(len(right), max(1, _BLOCK_ENTRIES // max(1, right.shape[1])))
+    rows = max(1, _BLOCK_ENTRIES // max(columns, right.shape[1]))
+    norms = np.concatenate([np.einsum("nd,nd->n", x, x) for _, x in _blocks(right, columns)])
+    finite = (np.isfinite(block).all() for _, block in _blocks(left, rows))
+    if not (np.isfinite(norms).all() and all(finite)):
         raise ValueError("vectors hold NaN or infinity")
     found = np.empty((len(left), n_neighbors), dtype=np.int64)
-    rows = max(1, _BLOCK_ENTRIES // len(right))
-    for start in range(0, len(left), rows):
-        block = left[start : start + rows]
-        # |x - q|^2 without |q|^2, which is the same for all items.
-        distances = norms - 2.0 * (block @ right.T)
-        for row, values in enumerate(distances, start=start):
-            found[row] = _smallest(values, n_neighbors)
+    for start, asking in _blocks(left, rows):
+        ids = np.empty((len(asking), 0), dtype=np.int64)
+        kept = np.empty((len(asking), 0))
+        for first, block in _blocks(right, columns):
+            # |x - q|^2 without |q|^2, which is the same for all items.
+            values = norms[first : first + len(block)] - 2.0 * (asking @ block.T)
+            # What was kept has smaller numbers and comes first: ties stay in the order of numbers.
+            values = np.concatenate([kept, values], axis=1)
+            k = min(n_neighbors, values.shape[1])
+            best = np.stack([_smallest(row, k) for row in values])
+            fresh = np.broadcast_to(np.arange(first, first + len(block)), (len(ids), len(block)))
+            ids = np.take_along_axis(np.concatenate([ids, fresh], axis=1), best, axis=1)
+            kept = np.take_along_axis(values, best, axis=1)
+        found[start : start + len(ids)] = ids
     return found
+
+
+def _blocks(X: NDArray[Any], rows: int) -> Iterator[tuple[int, NDArray[np.float64]]]:
+    """Give the first row and the float64 values of one block of rows after another."""
+    for start in range(0, len(X), rows):
+        yield start, np.asarray(X[start : start + rows], np.float64)
 
 
 def _smallest(values: NDArray[np.float64], k: int) -> NDArray[np.int64]:
