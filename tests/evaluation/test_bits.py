@@ -1,3 +1,4 @@
+import json
 from collections import Counter
 from importlib import import_module
 from itertools import combinations
@@ -75,3 +76,12 @@ def test_codes_without_statistics_are_refused():
         bit_statistics([[1], [2]], 9)
     with pytest.raises(TypeError, match="uint8"):
         bit_statistics(np.ones((2, 1)), 8)
+
+
+def test_the_plain_numbers_name_the_worst_bit():
+    codes = np.packbits([[1, 0, 1], [1, 1, 0], [1, 0, 0], [1, 1, 0]], axis=1, bitorder="little")
+    plain = bit_statistics(codes, 3).as_dict()
+    assert plain["worst_balance"] == 1.0
+    assert plain["n_constant"] == 1
+    assert plain["n_distinct"] == 3
+    assert json.loads(json.dumps(plain)) == plain

@@ -3,7 +3,7 @@
 from hashlearn.benchmark.bench import run_and_record
 from hashlearn.benchmark.defaults import default_features, default_protocol, default_recipe
 from hashlearn.benchmark.paired import baselines, compare_summaries
-from hashlearn.benchmark.papers import Paper, load_paper, papers
+from hashlearn.benchmark.papers import Paper, load_paper
 from hashlearn.benchmark.provenance import provenance
 from hashlearn.benchmark.records import Records
 from hashlearn.benchmark.run import Job, Run, make_hasher, rescore, run_jobs, run_methods
@@ -22,7 +22,6 @@ __all__ = [
     "default_recipe",
     "load_paper",
     "make_hasher",
-    "papers",
     "provenance",
     "rescore",
     "run_and_record",

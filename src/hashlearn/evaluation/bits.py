@@ -55,6 +55,27 @@ class BitStatistics:
     n_distinct: int
     collision_rate: float
 
+    def as_dict(self) -> dict[str, float | int]:
+        """Give the statistics, one number each, as plain values.
+
+        Returns
+        -------
+        dict
+            Every number by its name; of the balance, ``"worst_balance"``: the one farthest from
+            one half.
+        """
+        worst = self.balance[np.abs(self.balance - 0.5).argmax()]
+        return {
+            "worst_balance": float(worst),
+            "n_constant": self.n_constant,
+            "mean_correlation": self.mean_correlation,
+            "largest_correlation": self.largest_correlation,
+            "bit_entropy": self.bit_entropy,
+            "code_entropy": self.code_entropy,
+            "n_distinct": self.n_distinct,
+            "collision_rate": self.collision_rate,
+        }
+
 
 def bit_statistics(codes: ArrayLike, n_bits: int) -> BitStatistics:
     """Compute statistics of a set of codes.
