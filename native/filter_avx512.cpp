@@ -259,11 +259,28 @@ static bool pack(const std::uint8_t* codes, std::size_t n_groups, std::size_t n_
     return true;
 }
 
+template <std::size_t FixedWords>
+static void measure_tile(const std::uint64_t* tile, std::size_t n_groups, std::size_t n_words,
+                         const std::uint64_t* query, std::uint16_t* distances_out) {
+    const std::size_t words = FixedWords ? FixedWords : n_words;
+    for (std::size_t g = 0; g < n_groups; ++g) {
+        const __m512i found =
+            Tile<FixedWords>::distances(tile + g * group_size * words, words, query);
+        _mm512_mask_cvtepi64_storeu_epi16(distances_out + g * group_size, 0xFF, found);
+    }
+}
+
 static void measure(const std::uint64_t* tile, std::size_t n_groups, std::size_t n_words,
                     const std::uint64_t* query, std::uint16_t* distances_out) {
-    for (std::size_t g = 0; g < n_groups; ++g) {
-        const __m512i found = Tile<0>::distances(tile + g * group_size * n_words, n_words, query);
-        _mm512_mask_cvtepi64_storeu_epi16(distances_out + g * group_size, 0xFF, found);
+    switch (n_words) {
+        case 1:
+            return measure_tile<1>(tile, n_groups, 1, query, distances_out);
+        case 2:
+            return measure_tile<2>(tile, n_groups, 2, query, distances_out);
+        case 4:
+            return measure_tile<4>(tile, n_groups, 4, query, distances_out);
+        default:
+            return measure_tile<0>(tile, n_groups, n_words, query, distances_out);
     }
 }
 

@@ -121,18 +121,37 @@ inline void filter_one_by_one(const std::uint64_t* tile, std::size_t n_codes, st
     }
 }
 
+template <std::size_t FixedWords, typename PopCount>
+inline void measure_scalar(const std::uint64_t* tile, std::size_t n_groups, std::size_t n_words,
+                           const std::uint64_t* query, std::uint16_t* distances,
+                           PopCount popcount) {
+    const std::size_t words = FixedWords ? FixedWords : n_words;
+    for (std::size_t g = 0; g < n_groups; ++g, tile += words * group_size) {
+        std::uint32_t sums[group_size] = {};  // eight chains, not one after the other
+        for (std::size_t w = 0; w < words; ++w) {
+            for (std::size_t i = 0; i < group_size; ++i) {
+                sums[i] += popcount(tile[w * group_size + i] ^ query[w]);
+            }
+        }
+        for (const std::uint32_t distance : sums) {
+            *distances++ = static_cast<std::uint16_t>(distance);
+        }
+    }
+}
+
 template <typename PopCount>
 inline void measure_one_by_one(const std::uint64_t* tile, std::size_t n_groups, std::size_t n_words,
                                const std::uint64_t* query, std::uint16_t* distances,
                                PopCount popcount) {
-    for (std::size_t g = 0; g < n_groups; ++g, tile += n_words * group_size) {
-        for (std::size_t i = 0; i < group_size; ++i) {
-            std::uint32_t distance = 0;
-            for (std::size_t w = 0; w < n_words; ++w) {
-                distance += popcount(tile[w * group_size + i] ^ query[w]);
-            }
-            *distances++ = static_cast<std::uint16_t>(distance);
-        }
+    switch (n_words) {
+        case 1:
+            return measure_scalar<1>(tile, n_groups, 1, query, distances, popcount);
+        case 2:
+            return measure_scalar<2>(tile, n_groups, 2, query, distances, popcount);
+        case 4:
+            return measure_scalar<4>(tile, n_groups, 4, query, distances, popcount);
+        default:
+            return measure_scalar<0>(tile, n_groups, n_words, query, distances, popcount);
     }
 }
 
