@@ -6,13 +6,11 @@
 #include <span>
 
 #include "thread_pool.hpp"
+#include "tiles.hpp"
 
 namespace hashlearn {
 
 namespace {
-
-// A tile stays in a core's second-level cache while all queries pass over it.
-constexpr std::size_t tile_words = (128 << 10) / sizeof(std::uint64_t);
 
 // Queries that one task takes over the database: their hits stay in the caches too.
 constexpr std::size_t block_queries = 256;
@@ -71,73 +69,6 @@ class Hits {
 struct Task {
     std::size_t first_query, last_query, first_code, last_code;
 };
-
-// Lay whole groups of codes out as a tile. A constant number of bytes lets the compiler unroll.
-template <std::size_t FixedBytes>
-void fill_groups(const std::uint8_t* code, std::size_t n_bytes, std::size_t n_groups,
-                 std::uint64_t* tile) {
-    const std::size_t bytes = FixedBytes ? FixedBytes : n_bytes;
-    const std::size_t n_words = ceil_divide(bytes, 8);
-    for (std::size_t g = 0; g < n_groups; ++g, tile += n_words * group_size) {
-        for (std::size_t i = 0; i < group_size; ++i, code += bytes) {
-            store_words(code, bytes, tile + i, group_size);
-        }
-    }
-}
-
-// Lay codes out in groups of eight, word by word, and pad the last stride with zeros.
-void fill_tile(const Kernel& kernel, Codes codes, std::size_t first, std::size_t n,
-               std::uint64_t* tile) {
-    const std::size_t n_words = words_of(codes);
-    const std::size_t n_groups = n / group_size;
-    const std::uint8_t* code = codes.bytes + first * codes.n_bytes;
-    if (kernel.pack != nullptr && codes.n_bytes % 8 == 0 &&
-        kernel.pack(code, n_groups, n_words, tile)) {
-        // It has done the whole groups.
-    } else if (codes.n_bytes == 4) {
-        fill_groups<4>(code, 4, n_groups, tile);
-    } else if (codes.n_bytes == 16) {
-        fill_groups<16>(code, 16, n_groups, tile);
-    } else if (codes.n_bytes == 32) {
-        fill_groups<32>(code, 32, n_groups, tile);
-    } else {
-        fill_groups<0>(code, codes.n_bytes, n_groups, tile);
-    }
-    const std::size_t done = n_groups * group_size;
-    const std::size_t padded = ceil_divide(n, stride) * stride;
-    std::fill(tile + done * n_words, tile + padded * n_words, 0);
-    for (std::size_t i = done; i < n; ++i) {
-        store_words(code + i * codes.n_bytes, codes.n_bytes, tile + done * n_words + i % group_size,
-                    group_size);
-    }
-}
-
-// Call use(tile, n, start, in_place) for one tile of a range of the database after the other. With
-// `rows`, codes of whole words are not laid out but left in place, but for a last stride that is
-// not whole. Codes of one word are the same either way.
-template <typename Use>
-void for_each_tile(const Kernel& kernel, Codes database, std::size_t first_code,
-                   std::size_t last_code, bool rows, const Use& use) {
-    const std::size_t n_words = words_of(database);
-    const std::size_t tile_codes = std::max(stride, tile_words / n_words / stride * stride);
-    const bool in_place = (n_words == 1 || rows) && database.n_bytes % 8 == 0 &&
-                          reinterpret_cast<std::uintptr_t>(database.bytes) % 8 == 0;
-    const std::size_t most =
-        in_place ? stride
-                 : std::min(tile_codes, ceil_divide(last_code - first_code, stride) * stride);
-    const auto buffer = std::make_unique_for_overwrite<std::uint64_t[]>(most * n_words);
-    for (std::size_t start = first_code, n = 0; start < last_code; start += n) {
-        n = std::min(tile_codes, last_code - start);
-        if (in_place && n >= stride) {
-            n = n / stride * stride;
-            use(reinterpret_cast<const std::uint64_t*>(database.bytes) + start * n_words, n, start,
-                true);
-        } else {
-            fill_tile(kernel, database, start, n, buffer.get());
-            use(buffer.get(), n, start, false);
-        }
-    }
-}
 
 // Offer a range of the database to the selections of some queries.
 void scan(const Kernel& kernel, std::span<const std::uint64_t* const> queries, Codes database,
