@@ -48,7 +48,7 @@ sanitize: $(VENV)/.installed
 		$(BIN)/cmake -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja -S . \
 			-B build/$$sanitizer -DHASHLEARN_SANITIZE=$$sanitizer -DHASHLEARN_WERROR=ON && \
 		$(BIN)/cmake --build build/$$sanitizer && build/$$sanitizer/test_scan && \
-		build/$$sanitizer/test_multi_index || exit 1; \
+		build/$$sanitizer/test_counts && build/$$sanitizer/test_multi_index || exit 1; \
 	done
 
 # What a user without a ready wheel gets: the source archive, the wheel made of it with nothing but

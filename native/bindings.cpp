@@ -13,6 +13,7 @@
 #include <tuple>
 #include <vector>
 
+#include "counts.hpp"
 #include "multi_index.hpp"
 #include "project.hpp"
 #include "scan.hpp"
@@ -24,6 +25,7 @@ namespace {
 
 using CodeArray = nb::ndarray<const std::uint8_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using PositionMatrix = nb::ndarray<std::int64_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using CountArray = nb::ndarray<std::int64_t, nb::ndim<3>, nb::c_contig, nb::device::cpu>;
 using FloatMatrix = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using FloatVector = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using ValueMatrix = nb::ndarray<float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
@@ -241,6 +243,29 @@ nb::tuple find_radius(const CodeArray& queries, const CodeArray& database,
     return to_tuple(found);
 }
 
+void count_distances(const CodeArray& queries, const CodeArray& database, const CodeArray& relevant,
+                     const std::optional<Matrix<const std::uint16_t>>& gains,
+                     const CountArray& counts, std::size_t threads, const std::string& kernel) {
+    check_lengths(queries, database);
+    const auto are_marks = [&](const auto& array) {
+        return array.shape(0) == queries.shape(0) && array.shape(1) == database.shape(0);
+    };
+    const std::size_t n_counts = queries.shape(0) * (8 * queries.shape(1) + 1);
+    if (!are_marks(relevant) || (gains && !are_marks(*gains)) ||
+        counts.shape(0) != (gains ? 3 : 2) || counts.shape(1) != queries.shape(0) ||
+        counts.shape(2) != 8 * queries.shape(1) + 1) {
+        throw std::invalid_argument(
+            "relevant and gains must have the shape (n_queries, n_database), and counts the shape "
+            "(2, or 3 with gains, n_queries, 8 * n_bytes + 1)");
+    }
+    const hashlearn::Kernel& chosen = find_kernel(kernel);
+    const nb::gil_scoped_release release;
+    hashlearn::count_distances(
+        chosen, as_codes(queries), as_codes(database),
+        {relevant.data(), gains ? gains->data() : nullptr}, threads,
+        {counts.data(), counts.data() + n_counts, gains ? counts.data() + 2 * n_counts : nullptr});
+}
+
 void project(const FloatMatrix& X, const FloatMatrix& weights, const FloatVector& bias,
              const ValueMatrix& values, std::size_t threads, const std::string& kernel) {
     if (X.shape(1) != weights.shape(1)) {
@@ -293,6 +318,12 @@ NB_MODULE(_native, module) {
         "threads"_a, "kernel"_a, "allowed"_a.noconvert() = nb::none(),
         "Give positions int64, distances int32 and offsets int64 (q + 1,) of all allowed codes "
         "within the radius, for each query in the order (distance, position).");
+    module.def("count_distances", &count_distances, "queries"_a.noconvert(),
+               "database"_a.noconvert(), "relevant"_a.noconvert(), "gains"_a.noconvert().none(),
+               "counts"_a.noconvert(), "threads"_a, "kernel"_a,
+               "Add to counts, int64 (2 or 3, q, 8 * b + 1), the uint8 codes (n, b) at each "
+               "distance from each of (q, b), the relevant ones, uint8 0 or 1 (q, n), and, unless "
+               "None, the sums of their gains, uint16 (q, n).");
     module.def(
         "project", &project, "X"_a.noconvert(), "weights"_a.noconvert(), "bias"_a.noconvert(),
         "values"_a.noconvert(), "threads"_a, "kernel"_a,

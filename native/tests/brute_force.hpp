@@ -59,8 +59,9 @@ Pairs brute_force(const std::uint8_t* query, const Bytes& database, std::size_t 
     return pairs;
 }
 
-Pairs pairs_of(const std::vector<std::int64_t>& positions,
-               const std::vector<std::int32_t>& distances, std::size_t start, std::size_t n) {
+inline Pairs pairs_of(const std::vector<std::int64_t>& positions,
+                      const std::vector<std::int32_t>& distances, std::size_t start,
+                      std::size_t n) {
     Pairs pairs;
     for (std::size_t i = start; i < start + n; ++i) {
         pairs.emplace_back(distances[i], positions[i]);

@@ -52,6 +52,15 @@ def find_radius(
     threads: int,
     kernel: str,
 ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int64]]: ...
+def count_distances(
+    queries: NDArray[np.uint8],
+    database: NDArray[np.uint8],
+    relevant: NDArray[np.uint8],
+    gains: NDArray[np.uint16] | None,
+    counts: NDArray[np.int64],
+    threads: int,
+    kernel: str,
+) -> None: ...
 def project(
     X: NDArray[np.float32],
     weights: NDArray[np.float32],
