@@ -60,6 +60,24 @@ def test_class_numbers_are_relevant_when_equal_and_never_when_unlabelled():
     np.testing.assert_array_equal(truth.relevant(1, 2), expected[1:2])
 
 
+@pytest.mark.parametrize("n_classes", [1, 253, 254, 255, 256, 65_533, 65_534, 65_535, 70_000])
+def test_any_number_of_classes_is_told_apart(n_classes):
+    database = np.r_[np.arange(n_classes), -1, -7] * 3  # whatever the numbers are
+    queries = np.r_[0, n_classes - 1, -1, -7, n_classes] * 3
+    found = [np.flatnonzero(row).tolist() for row in LabelTruth(queries, database).relevant(0, 5)]
+    assert found == [[0], [n_classes - 1], [], [], []]
+
+
+def test_labels_of_any_whole_type_are_compared_by_their_value():
+    large = np.array([2**64 - 1, 2**63, 5, 5 + 2**32], np.uint64)
+    truth = LabelTruth(large, np.array([-1, -(2**63), 5, 5 + 2**32], np.int64))
+    np.testing.assert_array_equal(truth.relevant(0, 4), np.diag([False, False, True, True]))
+    truth = LabelTruth([True, False], np.array([1, 0, 2], np.int8))
+    np.testing.assert_array_equal(
+        truth.relevant(0, 2), [[True, False, False], [False, True, False]]
+    )
+
+
 def test_one_shared_label_is_enough():
     rng = np.random.default_rng(2)
     queries, database = rng.integers(0, 2, size=(6, 4)), rng.integers(0, 2, size=(9, 4))

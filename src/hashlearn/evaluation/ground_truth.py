@@ -161,6 +161,8 @@ class LabelTruth(GroundTruth):
             raise ValueError(
                 f"labels of shapes {queries.shape} and {database.shape} cannot be compared"
             )
+        if queries.ndim == 1:
+            queries, database = _class_numbers(queries, database)
         self._queries, self._database, self._gain = queries, database, gain
         self.n_queries, self.n_database = len(queries), len(database)
         self.graded = queries.ndim == 2 and gain != "binary"
@@ -168,7 +170,7 @@ class LabelTruth(GroundTruth):
     def relevant(self, start: int, stop: int) -> NDArray[np.bool_]:  # noqa: D102 - inherited
         block = self._queries[start:stop]
         if block.ndim == 1:
-            return np.asarray((block[:, None] == self._database) & (block[:, None] >= 0))
+            return np.asarray(block[:, None] == self._database)
         return np.asarray(self._shared(block) > 0)
 
     def gains(self, start: int, stop: int) -> NDArray[np.uint16]:
@@ -205,6 +207,18 @@ class LabelTruth(GroundTruth):
 
     def _shared(self, block: NDArray[np.integer]) -> NDArray[np.float32]:
         return np.asarray(block.astype(np.float32) @ self._database.T.astype(np.float32))
+
+
+def _class_numbers(
+    queries: NDArray[np.integer], database: NDArray[np.integer]
+) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
+    """Renumber the classes in as few bytes as will do: every query is compared with all."""
+    both = np.concatenate([queries.astype(np.int64), database.astype(np.int64)])
+    classes, numbers = np.unique(both, return_inverse=True)
+    numbers = numbers.astype(np.min_scalar_type(len(classes) + 1))
+    left, right = numbers[: len(queries)], numbers[len(queries) :]
+    left[queries < 0], right[database < 0] = len(classes), len(classes) + 1  # relevant to nothing
+    return left, right
 
 
 class NeighborTruth(GroundTruth):
