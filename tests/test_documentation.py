@@ -16,8 +16,9 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_flow_runs_as_it_stands():
-    failed, tried = doctest.testfile(str(ROOT / "docs" / "flow.md"), module_relative=False)
+@pytest.mark.parametrize("name", ["flow.md", "protocols.md"])
+def test_documents_run_as_they_stand(name):
+    failed, tried = doctest.testfile(str(ROOT / "docs" / name), module_relative=False)
     assert tried > 25
     assert failed == 0
 

@@ -45,7 +45,7 @@ def test_every_command_is_listed(run):
     page = plain(run("--help").out)
     assert set(COMMANDS) == {
         "demo", "datasets", "methods", "fit", "encode", "index", "search", "duplicates",
-        "evaluate",
+        "evaluate", "bench",
     }  # fmt: skip
     for name, command in COMMANDS.items():
         assert f"{name} {plain(command.help).split('.')[0]}." in page
@@ -55,10 +55,12 @@ def test_every_command_is_listed(run):
 def test_every_command_has_a_help_page_with_an_example_that_can_be_parsed(run, name):
     page = plain(run(name, "--help").out)
     assert "Example: hashlearn" in page
-    (example,) = re.findall(r"Example: `(.*?)`", COMMANDS[name].help)
-    assert example.split()[:2] == ["hashlearn", name]
-    assert example in page
-    parse(example)
+    examples = re.findall(r"Example: `(.*?)`", COMMANDS[name].help)
+    assert examples
+    for example in examples:
+        assert example.split()[:2] == ["hashlearn", name]
+        assert example in page
+        parse(example)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
