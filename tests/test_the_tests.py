@@ -39,6 +39,18 @@ BREAKS = {
         "offsets = inside + (start + 1) * reciprocals",
         [*PYTEST, "tests/evaluation/test_metrics.py"],
     ),
+    "a discount that begins a rank late": (
+        "src/hashlearn/evaluation/conventions.py",
+        "np.arange(2, k + 2)",
+        "np.arange(3, k + 3)",
+        [*PYTEST, "tests/evaluation/test_ndcg.py"],
+    ),
+    "relevant pairs of queries that were not drawn": (
+        "src/hashlearn/evaluation/comparison.py",
+        "total = weights @ totals[0]",
+        "total = totals[0].sum()",
+        [*PYTEST, "tests/evaluation/test_comparison.py"],
+    ),
     "the side of 0": (
         "src/hashlearn/hashers/base.py",
         "(self.project(X) >= 0)",
@@ -71,8 +83,8 @@ BREAKS = {
     ),
     "an import against the current": (
         "src/hashlearn/evaluation/evaluate.py",
-        "from hashlearn.results import Neighbors",
-        "from hashlearn.index import HammingIndex\nfrom hashlearn.results import Neighbors",
+        "from hashlearn.results import DistanceCounts",
+        "from hashlearn.index import HammingIndex\nfrom hashlearn.results import DistanceCounts",
         IMPORTS,
     ),
     "a method that imports another": (
