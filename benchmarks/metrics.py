@@ -35,18 +35,14 @@ from rich.table import Table
 from threadpoolctl import threadpool_limits
 
 from hashlearn.benchmark import provenance
+from hashlearn.benchmark.curves import count_blocks
 from hashlearn.cli.options import integers_in
 from hashlearn.codes import pack_bits
 from hashlearn.engine import choose_kernel
 from hashlearn.evaluation import LabelTruth, Protocol, Scores, evaluate
-from hashlearn.index import count_distances
-from hashlearn.results import DistanceCounts
 
 CHECKED = 20
 """Queries whose average precision is compared with a plain loop."""
-
-MARKS = 1 << 22
-"""Marks of relevance that we hold at a time."""
 
 BLAS_THREADS = {"one_blas_thread": 1, "all_blas_threads": None}
 """What the loop is given; None leaves BLAS as it is."""
@@ -95,17 +91,9 @@ def usual_loop(queries: Items, database: Items) -> float:
 
 def by_counts(queries: Items, database: Items, threads: int) -> Scores:
     """Score all queries by our one pass, block by block."""
-    n_bits = queries.bits.shape[1]
     truth = LabelTruth(queries.labels, database.labels)
-    rows = max(1, MARKS // len(database.packed))
-
-    def blocks() -> Iterator[DistanceCounts]:
-        for start in range(0, len(queries.packed), rows):
-            some = queries.packed[start : start + rows]
-            marks = truth.relevant(start, start + len(some))
-            yield count_distances(some, database.packed, n_bits, marks, threads=threads)
-
-    return evaluate(blocks(), truth, Protocol())
+    blocks = count_blocks(queries.packed, database.packed, queries.bits.shape[1], truth, threads)
+    return evaluate(blocks, truth, Protocol())
 
 
 def expected_by_ranks(queries: Items, database: Items) -> list[float]:

@@ -10,9 +10,11 @@ from hashlearn.evaluation import (
     GroundTruth,
     NeighborTruth,
     Scores,
-    TieGroups,
-    mean_over_queries,
+    distance_distributions,
     pooled_pr_curve,
+    pr_curve_by_radius,
+    precision_at_ranks,
+    recall_at_ranks,
 )
 from hashlearn.index import count_distances
 from hashlearn.results import DistanceCounts
@@ -22,7 +24,11 @@ _NEAREST = (1, 10, 100, 1000)
 
 
 def count_blocks(
-    queries: NDArray[np.uint8], database: NDArray[np.uint8], n_bits: int, truth: GroundTruth
+    queries: NDArray[np.uint8],
+    database: NDArray[np.uint8],
+    n_bits: int,
+    truth: GroundTruth,
+    threads: int | None = None,
 ) -> Iterator[DistanceCounts]:
     """Count items and relevant ones by distance, a few queries at a time: memory stays bounded.
 
@@ -36,6 +42,8 @@ def count_blocks(
         Length of a code.
     truth : GroundTruth
         What is relevant.
+    threads : int, optional
+        Number of threads. None takes every processor that the process may use.
 
     Yields
     ------
@@ -47,7 +55,9 @@ def count_blocks(
         stop = min(start + rows, len(queries))
         gains = truth.gains(start, stop) if truth.graded else None
         relevant = truth.relevant(start, stop) if gains is None else gains > 0
-        yield count_distances(queries[start:stop], database, n_bits, relevant, gains)
+        yield count_distances(
+            queries[start:stop], database, n_bits, relevant, gains, threads=threads
+        )
 
 
 def run_curves(
@@ -76,19 +86,24 @@ def run_curves(
         precision and recall within each radius, of all queries together; ``"distances"``, the share
         of relevant and of irrelevant pairs at each distance.
     """
-    counts, n_bits = scores.counts, scores.counts.n_levels - 1
+    counts, empty = scores.counts, scores.protocol.empty
     ranks = _ranks(len(database))
-    groups = TieGroups(counts)
+    by_radius = pr_curve_by_radius(counts, empty=empty)
+    n_found = np.cumsum(counts.retrieved, axis=1)
+    pooled = counts.retrieved.sum(axis=0), counts.hits.sum(axis=0), int(counts.hits.sum())
     return {
         "ranks": ranks,
-        "precision_at_ranks": _plain([groups.precision_at(rank).mean() for rank in ranks]),
+        "precision_at_ranks": _plain(precision_at_ranks(counts, ranks, empty=empty)),
         "recall_at_ranks": {
-            name: _plain(_recall(nearest, ranks))
-            for name, nearest in _truths(counts, queries, database, n_bits, truth)
+            name: _plain(recall_at_ranks(nearest, ranks, empty=empty))
+            for name, nearest in _truths(counts, queries, database, truth)
         },
-        "radius": _by_radius(counts),
-        "pooled": dict(zip(("precision", "recall"), map(_plain, _pooled(counts)), strict=True)),
-        "distances": _distances(counts),
+        "radius": {
+            **_named(("precision", "recall"), by_radius),
+            "found_nothing": _plain((n_found == 0).mean(axis=0)),
+        },
+        "pooled": _named(("precision", "recall"), pooled_pr_curve(*pooled)),
+        "distances": _named(("relevant", "irrelevant"), distance_distributions(counts)),
     }
 
 
@@ -96,20 +111,15 @@ def _truths(
     counts: DistanceCounts,
     queries: NDArray[np.uint8],
     database: NDArray[np.uint8],
-    n_bits: int,
     truth: GroundTruth,
 ) -> Iterator[tuple[str, DistanceCounts]]:
-    """Give the counts under the ground truths of fewer neighbours."""
+    """Give the counts under the ground truths of fewer neighbours, then those of all."""
     if not isinstance(truth, NeighborTruth):
         yield "all", counts
         return
     n_neighbors = truth.ids.shape[1]
-    for k in (*(k for k in _NEAREST if k < n_neighbors), n_neighbors):
-        if k == n_neighbors:
-            yield str(k), counts
-            continue
-        nearest = truth.nearest(k)
-        blocks = list(count_blocks(queries, database, n_bits, nearest))
+    for k in (k for k in _NEAREST if k < n_neighbors):
+        blocks = list(count_blocks(queries, database, counts.n_levels - 1, truth.nearest(k)))
         yield (
             str(k),
             DistanceCounts(
@@ -117,6 +127,7 @@ def _truths(
                 np.concatenate([block.hits for block in blocks]),
             ),
         )
+    yield str(n_neighbors), counts
 
 
 def _ranks(n_database: int) -> list[int]:
@@ -125,35 +136,8 @@ def _ranks(n_database: int) -> list[int]:
     return [*(step for step in steps if step < n_database), n_database]
 
 
-def _recall(counts: DistanceCounts, ranks: list[int]) -> list[float]:
-    groups = TieGroups(counts)
-    return [mean_over_queries(groups.recall_at(rank), empty="skip") for rank in ranks]
-
-
-def _by_radius(counts: DistanceCounts) -> dict[str, list[float]]:
-    found, good = np.cumsum(counts.retrieved, axis=1), np.cumsum(counts.hits, axis=1)
-    total = good[:, -1:]
-    precision = np.divide(good, found, out=np.zeros(found.shape), where=found > 0)
-    recall = np.divide(good, total, out=np.zeros(found.shape), where=total > 0)
-    return {
-        "precision": _plain(precision.mean(axis=0)),
-        "recall": _plain(recall.mean(axis=0)),
-        "found_nothing": _plain((found == 0).mean(axis=0)),
-    }
-
-
-def _pooled(counts: DistanceCounts) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    retrieved, hits = counts.retrieved.sum(axis=0), counts.hits.sum(axis=0)
-    return pooled_pr_curve(retrieved, hits, int(hits.sum()))
-
-
-def _distances(counts: DistanceCounts) -> dict[str, list[float]]:
-    relevant = counts.hits.sum(axis=0)
-    irrelevant = counts.retrieved.sum(axis=0) - relevant
-    return {
-        "relevant": _plain(relevant / max(1, relevant.sum())),
-        "irrelevant": _plain(irrelevant / max(1, irrelevant.sum())),
-    }
+def _named(names: tuple[str, ...], curves: tuple[ArrayLike, ...]) -> dict[str, list[float]]:
+    return {name: _plain(curve) for name, curve in zip(names, curves, strict=True)}
 
 
 def _plain(values: ArrayLike) -> list[float]:
