@@ -1,4 +1,4 @@
-"""Write the generated parts of the documentation: the methods in README.md, docs/search.md.
+"""Write the generated parts of the documentation: methods in README.md, tables of results.
 
 Run by `make docs`; `python docs/generate.py --check` fails if a file is not up to date.
 """
@@ -6,7 +6,8 @@ Run by `make docs`; `python docs/generate.py --check` fails if a file is not up 
 import sys
 from pathlib import Path
 
-from search_report import report
+import results_report
+import search_report
 
 from hashlearn.hashers import methods
 from hashlearn.storage import replacing
@@ -40,7 +41,8 @@ def with_part(document: str, name: str, part: str) -> str:
 
 PARTS = {
     ROOT / "README.md": ("methods", methods_table),
-    ROOT / "docs/search.md": ("search", report),
+    ROOT / "docs/results.md": ("results", results_report.report),
+    ROOT / "docs/search.md": ("search", search_report.report),
 }
 
 if __name__ == "__main__":

@@ -93,3 +93,9 @@ def test_an_empty_name_is_not_the_working_directory():
 def test_a_data_set_is_named_by_text_or_a_path():
     with pytest.raises(TypeError, match="string or a path, got 3"):
         load_dataset(3)
+
+
+def test_what_is_downloaded_has_an_address():
+    found = {row.name for row in datasets() if row.is_downloadable}
+    assert found == {"mnist", "fashion-mnist", "cifar10"}
+    assert all(row.source.startswith("http") for row in datasets() if row.is_downloadable)

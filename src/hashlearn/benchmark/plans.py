@@ -87,5 +87,5 @@ def _missing(table: Table) -> str:
 
 
 def _here() -> set[str]:
-    """Name the data sets that need no download, and those that can be downloaded."""
-    return {row.name for row in datasets()}
+    """Name the data sets that are here or can be downloaded."""
+    return {row.name for row in datasets() if row.is_local or row.is_downloadable}

@@ -30,6 +30,8 @@ class DatasetInfo:
         Where the files come from.
     is_local : bool
         Whether it can be loaded without a download.
+    is_downloadable : bool
+        Whether it is downloaded where it is not here.
     """
 
     name: str
@@ -40,6 +42,7 @@ class DatasetInfo:
     licence: str
     source: str
     is_local: bool
+    is_downloadable: bool
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class _Entry:
     source: str
     is_local: Callable[[], bool]
     load: Callable[[bool], Dataset]
+    is_downloadable: bool = False
 
 
 def _vectors(
@@ -77,18 +81,21 @@ _CATALOG = {
         70_000, (28, 28), 10, "CC BY-SA 3.0, as usually given", mnist.MNIST.url,
         lambda: mnist.is_local(mnist.MNIST),
         lambda download: mnist.load_idx_source(mnist.MNIST, download=download),
+        is_downloadable=True,
     ),
     "fashion-mnist": _Entry(
         "pictures of clothes, grey 28 × 28; 60,000 train, 10,000 test",
         70_000, (28, 28), 10, "MIT", mnist.FASHION_MNIST.url,
         lambda: mnist.is_local(mnist.FASHION_MNIST),
         lambda download: mnist.load_idx_source(mnist.FASHION_MNIST, download=download),
+        is_downloadable=True,
     ),
     "cifar10": _Entry(
         "photographs, colour 32 × 32; 50,000 train, 10,000 test",
         60_000, (32, 32, 3), 10, "none stated; research use, cite", cifar10.ARCHIVE.url,
         cifar10.is_local,
         lambda download: cifar10.load_cifar10(download=download),
+        is_downloadable=True,
     ),
     "cifar10_mobilenetv2": _Entry(
         "CIFAR-10 as network features, 256 principal directions; 50,000 train, 10,000 test",
