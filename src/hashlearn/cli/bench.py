@@ -423,9 +423,10 @@ def with_deviation(summary: "Summary", metric: str) -> str:
     Returns
     -------
     str
-        As ``"0.432 ± 0.009"``; without the deviation for one seed; "" where there is none.
+        As ``".432 ± .009"``; without the deviation for one seed; "" where there is none.
     """
     mean, deviation = summary.mean(metric), summary.deviation(metric)
     if mean is None:
         return ""
-    return f"{mean:.3f}" if deviation is None else f"{mean:.3f} ± {deviation:.3f}"
+    numbers = [mean] if deviation is None else [mean, deviation]
+    return " ± ".join(f"{number:.3f}".removeprefix("0") for number in numbers)
