@@ -8,7 +8,7 @@ CPP := $(wildcard native/*.*pp native/tests/*.*pp)
 # A file of versions to hold to, such as tests/lowest-versions.txt; empty: the newest allowed.
 CONSTRAINTS ?=
 
-.PHONY: demo test check sanitize wheel fix docs clean
+.PHONY: demo test check sanitize browser wheel fix docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -17,6 +17,7 @@ help:
 	@echo "make check              lint, types, import rules, docstrings, C++ format"
 	@echo "make sanitize           the C++ tests under AddressSanitizer and ThreadSanitizer"
 	@echo "make wheel              the source archive and its wheel, with and without a compiler"
+	@echo "make browser            Chromium, for the tests that open pages (Debian; needs root)"
 	@echo "make fix                repair what the linters can repair"
 	@echo "make docs               write the generated parts of the documentation"
 .PHONY: help
@@ -51,6 +52,16 @@ sanitize: $(VENV)/.installed
 		build/$$sanitizer/test_counts && build/$$sanitizer/test_multi_index || exit 1; \
 	done
 
+# The tests that open pages are part of `make test`; without Chromium they are skipped.
+browser:
+	@if command -v chromium >/dev/null && command -v chromedriver >/dev/null; then \
+		echo "Chromium is here: make test opens pages in it"; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq && apt-get install -y -qq chromium chromium-driver >/dev/null; \
+	else \
+		echo "install Chromium and its driver (Debian: chromium, chromium-driver)"; \
+	fi
+
 # What a user without a ready wheel gets: the source archive, the wheel made of it with nothing but
 # a compiler, and the one made without. Each is installed and searched with.
 SEARCH := import sys, numpy, hashlearn; \
@@ -73,6 +84,8 @@ wheel: $(VENV)/.installed
 	@cd build/wheel && venv/bin/python -c '$(SEARCH)'
 	cd build/wheel && venv/bin/python -c \
 		"from hashlearn.benchmark.papers import load_paper; assert load_paper('sigah').tables"
+	cd build/wheel && venv/bin/python -c "from hashlearn.benchmark.report import page; \
+		assert all((page.FOLDER / name).is_file() for name in page.FILES)"
 	@cd build/wheel && HASHLEARN_KERNEL=numpy venv/bin/python -c '$(SEARCH)'
 	build/wheel/venv/bin/python -m pytest -q -p no:cacheprovider tests/index
 	build/wheel/venv/bin/pip install --quiet --no-deps --force-reinstall \

@@ -13,6 +13,7 @@ import typer
 
 from hashlearn.cli.bench import bench
 from hashlearn.cli.pairs import duplicates
+from hashlearn.cli.report import report
 from hashlearn.cli.road import encode, fit, index, search
 from hashlearn.cli.scores import demo, evaluate
 from hashlearn.cli.show import message
@@ -27,7 +28,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-for command in (demo, datasets, methods, fit, encode, index, search, duplicates, evaluate, bench):
+for command in (
+    demo, datasets, methods, fit, encode, index, search, duplicates, evaluate, bench, report,
+):  # fmt: skip
     app.command()(command)
 
 
