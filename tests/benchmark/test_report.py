@@ -271,6 +271,21 @@ def test_the_weight_of_a_query_is_its_share_of_what_all_retrieve(results):
     )
 
 
+def test_a_querys_own_radius_is_where_it_has_found_half(results):
+    details = results.details(results.rows()[4]["id"])
+    found = pooled_weights(details)
+    radii = []
+    for hits in details["hits"].astype(int):
+        seen = 0
+        for radius, more in enumerate(hits):
+            seen += more
+            if 2 * seen >= hits.sum():
+                radii.append(radius)
+                break
+    assert found.own_radius == pytest.approx(np.mean(radii))
+    assert found.own_radius_spread == pytest.approx(np.std(radii))
+
+
 def test_weights_need_details_and_queries():
     few = np.ones((3, 5), np.uint8)
     assert pooled_weights({}) is None

@@ -156,6 +156,12 @@ def test_a_paper_is_run_where_it_can_be(run, folder):
     assert "not run: XYZ" in lines
     assert "the data set nobody has this cannot be had here: on digits instead" in lines
     assert "the data set nobody has this cannot be had here: left out" in lines
+    shown = " ".join(run("bench", "--paper", "paper.toml", "--seeds", "0").out.split())
+    four, eight = (row["scores"]["mean_average_precision"] for row in ended.json)
+    expected = [f"0.200 | {four:.3f}", f"0.300 | {eight:.3f}", "0.900 | -"]
+    assert "Table 1, what is here: printed | ours" in shown
+    assert "Table 2, what is not: printed | ours, digits standing in" in shown
+    assert all(cell.replace("0.", ".") in shown for cell in expected)
     one = run("bench", "--paper", "paper.toml", "--table", "2", "--seeds", "0", "--json")
     assert [row["n_bits"] for row in one.json] == [8]
     assert "1 of 1 runs were in results already" in one.err

@@ -8,19 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hashlearn.cli.options import AsJson, Features, integers_in, names_in, settings_in
-from hashlearn.cli.show import message, print_json, print_table
+from hashlearn.cli.show import message, print_json
+from hashlearn.cli.summaries import show_differences, show_printed, show_summaries
 from hashlearn.hashers import methods as all_methods
 
 if TYPE_CHECKING:
-    from hashlearn.benchmark import Job, Records, Summary
+    from hashlearn.benchmark import Job, Paper, Records
     from hashlearn.data import Dataset, SplitRecipe
     from hashlearn.evaluation import Protocol
-
-_SHORT = {
-    "mean_average_precision": "mAP",
-    "pooled_pr_area": "pooled area",
-    "precision_at_100": "P@100",
-}
 
 
 def bench(
@@ -196,6 +191,7 @@ class Work:
         self.rows: list[dict[str, Any]] = []
         self.failures: list[str] = []
         self.loaded: tuple[str, Dataset] | None = None
+        self.paper: Paper | None = None
 
     def run(
         self,
@@ -297,7 +293,9 @@ class Work:
         from hashlearn.benchmark.plans import plan_table
 
         paper = load_paper(name)
-        for part in paper.tables if table is None else paper.select(table):
+        tables = paper.tables if table is None else paper.select(table)
+        self.paper = replace(paper, tables=tables)
+        for part in tables:
             plan = plan_table(part, seeds, methods)
             message(f"\n{part.title}", style="bold")
             if plan.why:
@@ -331,6 +329,8 @@ class Work:
             summaries = summarise(self.rows)
             show_summaries(summaries)
             show_differences(self.records, summaries, baseline)
+            if self.paper is not None:
+                show_printed(self.rows, self.paper)
         if self.rows:
             try:
                 self.records.write_parquet()
@@ -339,94 +339,3 @@ class Work:
         if self.failures:
             message(f"{len(self.failures)} runs failed", style="bold red")
             raise typer.Exit(1)
-
-
-def show_summaries(summaries: "list[Summary]") -> None:
-    """Print a table for each data set, protocol and kind of features.
-
-    Parameters
-    ----------
-    summaries : list of Summary
-        What was found.
-    """
-    settings = dict.fromkeys(summary.setting for summary in summaries)
-    for setting in settings:
-        group = [summary for summary in summaries if summary.setting == setting]
-        row = group[0].first
-        metrics = dict.fromkeys(
-            (row["protocol"]["metric"], "mean_average_precision", "precision_at_100")
-        )
-        print_table(
-            ["method", "bits", "seeds", *(_SHORT.get(metric, metric) for metric in metrics), "fit"],
-            [
-                [
-                    summary.name,
-                    summary.first["n_bits"],
-                    len(summary.seeds),
-                    *(with_deviation(summary, metric) for metric in metrics),
-                    f"{summary.mean('fit_seconds'):.1f} s",
-                ]
-                for summary in group
-            ],
-            f"{row['dataset']}: {row['scores']['n_queries']:,} queries, "
-            f"{row['n_database']:,} items, features {row['features']}",
-        )
-
-
-def show_differences(records: "Records", summaries: "Sequence[Summary]", baseline: str) -> None:
-    """Print how far each method is from a baseline on the same queries.
-
-    Parameters
-    ----------
-    records : Records
-        Where the details of the runs are kept.
-    summaries : sequence of Summary
-        What was found.
-    baseline : str
-        Name of the baseline.
-    """
-    from hashlearn.benchmark import baselines, compare_summaries
-
-    lines = []
-    for ours, other in baselines(summaries, baseline):
-        for metric in dict.fromkeys((ours.first["protocol"]["metric"], "mean_average_precision")):
-            found = compare_summaries(records, ours, other, metric)
-            if found is not None:
-                lines.append(
-                    [
-                        ours.first["dataset"],
-                        ours.name,
-                        ours.first["n_bits"],
-                        _SHORT.get(metric, metric),
-                        f"{found.difference:+.3f}",
-                        f"{found.low:+.3f} to {found.high:+.3f}",
-                    ]
-                )
-    if lines:
-        print_table(
-            ["data", "method", "bits", "metric", "difference", "95 % interval"],
-            lines,
-            f"less {baseline} on the same queries, by a bootstrap over queries",
-        )
-
-
-def with_deviation(summary: "Summary", metric: str) -> str:
-    """Write a score with its standard deviation over the seeds.
-
-    Parameters
-    ----------
-    summary : Summary
-        Rows of several seeds.
-    metric : str
-        Name of the score.
-
-    Returns
-    -------
-    str
-        As ``".432 ± .009"``; without the deviation for one seed; "" where there is none.
-    """
-    mean, deviation = summary.mean(metric), summary.deviation(metric)
-    if mean is None:
-        return ""
-    numbers = [mean] if deviation is None else [mean, deviation]
-    return " ± ".join(f"{number:.3f}".removeprefix("0") for number in numbers)

@@ -152,6 +152,8 @@ class Contents:
                     "shares": measured.shares.round(4).tolist(),
                     "precisions": measured.precisions.round(4).tolist(),
                     "average_precisions": measured.average_precisions.round(4).tolist(),
+                    "own_radius": round(measured.own_radius, 1),
+                    "own_radius_spread": round(measured.own_radius_spread, 1),
                 })  # fmt: skip
         return found
 

@@ -26,12 +26,17 @@ class Weights:
         0 for a tenth that finds nothing.
     average_precisions : ndarray of shape (10,), float64
         Mean average precision of the same tenths.
+    own_radius, own_radius_spread : float
+        Mean and standard deviation, over the queries, of the radius within which a query finds half
+        of its own relevant items: one radius suits all queries where they spread little.
     """
 
     radius: int
     shares: FloatArray
     precisions: FloatArray
     average_precisions: FloatArray
+    own_radius: float
+    own_radius_spread: float
 
 
 def pooled_weights(details: Details) -> Weights | None:
@@ -67,6 +72,13 @@ def pooled_weights(details: Details) -> Weights | None:
     tenths = np.array_split(np.arange(len(pairs)), 10)
     precisions = [good[tenth].sum() / max(1, pairs[tenth].sum()) for tenth in tenths]
     average = np.nan_to_num(details["average_precision"].astype(np.float64))[order]
+    asked = hits[hits[:, -1] > 0]
+    own = (asked >= asked[:, -1:] / 2).argmax(axis=1)
     return Weights(
-        radius, shares, np.array(precisions), np.array([average[tenth].mean() for tenth in tenths])
+        radius,
+        shares,
+        np.array(precisions),
+        np.array([average[tenth].mean() for tenth in tenths]),
+        float(own.mean()),
+        float(own.std()),
     )
