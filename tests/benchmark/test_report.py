@@ -166,6 +166,9 @@ def test_numbers_are_written_as_people_read_them():
     assert metric("peak_memory_bytes").write(1.5e9) == "1.5 GB"
     assert metric("recall_at_1000").label == "R@1,000"
     assert metric("bit_entropy").write(-0.25) == "−.250"
+    assert metric("n_distinct").label == "distinct"
+    assert metric("n_distinct").write(11074.5) == "11,074.5"
+    assert metric("n_distinct").write(0) == "0"
     assert metric("ndcg_at_100").write(None) == metric("ndcg_at_100").write(math.nan) == "–"
     assert metric("fit_seconds").less_is_better
     assert not metric("ndcg_at_100").less_is_better
@@ -441,6 +444,13 @@ def test_commits_that_differ_or_were_changed_are_warned_of(row, tmp_path):
     assert "2 commits" in warnings("abc", "def")[0]
     assert "changed files" in warnings("abc+")[0]
     assert len(warnings("abc", "def+")) == 2
+
+
+def test_data_that_is_not_here_is_named(row, tmp_path):
+    rows = [bare(row), bare(row, fingerprint="other")]
+    (warning,) = Contents(write_rows(tmp_path, rows[1:])).overview()["warnings"]
+    assert warning.startswith("Without pictures and labels: digits was not here")
+    assert Contents(write_rows(tmp_path / "here", rows[:1])).overview()["warnings"] == []
 
 
 def test_methods_of_one_name_and_other_defaults_are_told_apart(row):

@@ -300,3 +300,12 @@ def test_tables_and_answers_read_without_the_script(browser, open_page):
         assert not one(browser, "select.metric").is_displayed()
     finally:
         browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+
+
+def test_the_statistics_of_the_bits_open_their_panels(open_page):
+    browser = open_page()
+    numbers = all_of(browser, "#bits .number")
+    assert len(numbers) >= 9 * 3
+    name = texts(browser, "#bits thead th")[2]
+    click(browser, numbers[0])
+    assert f"{name}, mean over 2 seeds." in one(browser, "#panel").text

@@ -97,7 +97,7 @@ class Contents:
             "machines": [machine for machine in machines if machine],
             "commits": commits,
             "dates": _distinct([times[0], times[-1]]) if times else [],
-            "warnings": _warnings(commits),
+            "warnings": [*_warnings(commits), *self._absent()],
         }
 
     def tables(self) -> list[Plain]:
@@ -217,6 +217,16 @@ class Contents:
             ],
             "weights": self.weights(),
         }
+
+    def _absent(self) -> list[str]:
+        """Name the data sets that could not be read for their pictures and labels."""
+        absent = _distinct(str(s.first["dataset"]) for s in self.settings if s.dataset is None)
+        if not absent:
+            return []
+        names = ", ".join(absent)
+        return [
+            f"Without pictures and labels: {names} was not here, or not the same, at the making."
+        ]
 
     def _first_details(self, summary: Summary) -> Details | None:
         return self.records.details(str(summary.first.get("id", "")))

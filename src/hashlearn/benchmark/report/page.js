@@ -412,25 +412,29 @@ function drawMap(canvas) {
       context.fill();
     });
   }
-  nameLabels(context, map, isShown, spot, style, colours, size);
+  nameLabels(context, map, isShown, spot, style, size);
 }
 
 // Writes each label at the median of its items.
-function nameLabels(context, map, isShown, spot, style, colours, size) {
+function nameLabels(context, map, isShown, spot, style, size) {
   context.font = `700 14px ${getComputedStyle(document.body).fontFamily}`;
   context.textAlign = "center";
   context.textBaseline = "middle";
   context.lineWidth = 4;
   context.strokeStyle = style.getPropertyValue("--paper");
-  map.names.forEach((name, label) => {
-    const mine = map.points.filter((_, i) => map.labels[i] === label);
-    if (!isShown(label) || !mine.length || name.length > 14) return;
+  const names = map.names.map((_, label) => label).filter(isShown), taken = [];
+  const areShort = map.names.every((name) => name.length <= 3);
+  names.forEach((label) => {
+    const name = map.names[label], mine = map.points.filter((_, i) => map.labels[i] === label);
+    if (!mine.length || (!areShort && names.length > 1)) return; // the legend names long ones
     const middle = (axis) => spot(mine.map((point) => point[axis]).sort((a, b) => a - b)[mine.length >> 1]);
     const half = context.measureText(name).width / 2 + 3;
-    const x = Math.min(size - half, Math.max(half, middle(0)));
-    context.strokeText(name, x, middle(1));
+    const x = Math.min(size - half, Math.max(half, middle(0))), y = middle(1);
+    if (taken.some(([a, b]) => Math.abs(a - x) < 2 * half && Math.abs(b - y) < 14)) return;
+    taken.push([x, y]);
+    context.strokeText(name, x, y);
     context.fillStyle = style.getPropertyValue("--ink");
-    context.fillText(name, x, middle(1));
+    context.fillText(name, x, y);
   });
 }
 
@@ -460,8 +464,11 @@ for (const gallery of all(".gallery")) {
     buttons.forEach((button, i) => button.setAttribute("aria-pressed", String(i === chosen)));
   };
   buttons.forEach((button, i) => button.addEventListener("click", () => pick(i)));
-  const nRight = answers.map((answer) => all(".right", answer).length);
-  pick(nRight.indexOf(Math.min(...nRight))); // the hardest query shows most
+  const spread = answers.map((answer) => {
+    const nRight = all(".line", answer).map((line) => all(".right", line).length);
+    return Math.max(...nRight) - Math.min(...nRight);
+  });
+  pick(spread.indexOf(Math.max(...spread))); // where the methods differ most
 }
 
 // The contents say where the reader is.

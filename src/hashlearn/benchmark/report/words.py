@@ -74,6 +74,8 @@ class Metric:
             return f"{value:.{max(0, 3 - len(str(int(value))))}f} s"
         if self.kind == "bytes":
             return _write_bytes(value)
+        if self.name.startswith("n_"):
+            return f"{value:,.0f}" if value == int(value) else f"{value:,.1f}"
         text = f"{value:.{decimals}f}"
         return text[1:] if text.startswith("0.") else text.replace("-0.", "−.")
 
@@ -268,7 +270,7 @@ def is_protocol(protocol: Mapping[str, Any], name: str) -> bool:
 
 
 def _spaced(name: str) -> str:
-    return name.replace("_", " ")
+    return name.removeprefix("n_").replace("_", " ")
 
 
 def _write_bytes(value: float) -> str:
