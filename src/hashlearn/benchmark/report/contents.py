@@ -10,6 +10,7 @@ from hashlearn.benchmark.plans import plan_table
 from hashlearn.benchmark.provenance import provenance
 from hashlearn.benchmark.records import Records, Row
 from hashlearn.benchmark.report.curves import distances_of, history_of, lines_of
+from hashlearn.benchmark.report.overview import data_of, overview_of, title_of
 from hashlearn.benchmark.report.pictures import make_gallery, make_map, map_labels
 from hashlearn.benchmark.report.queries import Details, pooled_weights
 from hashlearn.benchmark.report.settings import Setting, settings_of
@@ -80,25 +81,7 @@ class Contents:
         dict
             Data sets, methods, lengths, seeds, machines, commits and versions; and warnings.
         """
-        facts = [row.get("provenance") or {} for row in self.rows]
-        commits = list(dict.fromkeys(str(fact.get("commit") or "unknown") for fact in facts))
-        times = sorted(str(fact["time"])[:10] for fact in facts if fact.get("time"))
-        machines = dict.fromkeys(
-            ", ".join(str(fact[key]) for key in ("processor", "machine") if fact.get(key))
-            + (f", {fact['cores']} cores" if fact.get("cores") else "")
-            for fact in facts
-        )
-        return {
-            "runs": len(self.rows),
-            "data": _distinct(_data_of(setting) for setting in self.settings),
-            "methods": self.labels,
-            "bits": sorted({row["n_bits"] for row in self.rows}),
-            "seeds": sorted({row["seed"] for row in self.rows}),
-            "machines": [machine for machine in machines if machine],
-            "commits": commits,
-            "dates": _distinct([times[0], times[-1]]) if times else [],
-            "warnings": [*_warnings(commits), *self._absent()],
-        }
+        return overview_of(self.rows, self.settings)
 
     def tables(self) -> list[Plain]:
         """Give the papers' tables that hold numbers of ours.
@@ -183,7 +166,7 @@ class Contents:
             maps = [_map(setting, label, details) for label, details in mapped]
             gallery = make_gallery(setting, n_bits, runs)
             if maps or gallery:
-                views[key] = {"setting": place, "title": _data_of(setting), "n_bits": n_bits,
+                views[key] = {"setting": place, "title": data_of(setting), "n_bits": n_bits,
                               "maps": maps, "gallery": gallery}  # fmt: skip
         return list(views.values())
 
@@ -204,7 +187,7 @@ class Contents:
                     "protocol_words": protocol_in_words(setting.first.get("protocol", {})),
                     "split": setting.first.get("split", {}),
                     "split_words": split_in_words(setting.first),
-                    "data": _data_of(setting),
+                    "data": data_of(setting),
                     "features": setting.first.get("features", ""),
                     "bits": setting.bits,
                 }
@@ -217,16 +200,6 @@ class Contents:
             ],
             "weights": self.weights(),
         }
-
-    def _absent(self) -> list[str]:
-        """Name the data sets that could not be read for their pictures and labels."""
-        absent = _distinct(str(s.first["dataset"]) for s in self.settings if s.dataset is None)
-        if not absent:
-            return []
-        names = ", ".join(absent)
-        return [
-            f"Without pictures and labels: {names} was not here, or not the same, at the making."
-        ]
 
     def _first_details(self, summary: Summary) -> Details | None:
         return self.records.details(str(summary.first.get("id", "")))
@@ -340,31 +313,6 @@ class Contents:
         }
 
 
-def title_of(setting: Setting) -> str:
-    """Name a setting in a line.
-
-    Parameters
-    ----------
-    setting : Setting
-        Results that can be compared.
-
-    Returns
-    -------
-    str
-        Data, features and protocol.
-    """
-    protocol = setting.first.get("protocol", {})
-    truth = {
-        "labels": "judged by labels",
-        "shared_labels": "judged by shared labels",
-        "euclidean": f"judged by the {protocol.get('n_neighbors', 0):,} nearest",
-    }.get(str(protocol.get("truth")), "")
-    cutoff = f"first {protocol['cutoff']:,} ranks" if protocol.get("cutoff") else ""
-    tuning = setting.first.get("split", {}).get("queries_from") == "train"
-    chosen = "queries from the training part" if tuning else ""
-    return ", ".join(filter(None, (_data_of(setting), truth, cutoff, chosen)))
-
-
 def made_by() -> Plain:
     """Say what made the page, and when.
 
@@ -417,12 +365,6 @@ def _length_to_show(setting: Setting) -> int:
     return min(lengths, key=lambda n_bits: (-lengths.count(n_bits), n_bits))
 
 
-def _data_of(setting: Setting) -> str:
-    features = setting.first.get("features", "none")
-    name = str(setting.first["dataset"])
-    return name if features == "none" else f"{name} ({features})"
-
-
 def _needs(found: Comparison) -> str:
     """Say what would fill a table."""
     table = found.table
@@ -437,26 +379,7 @@ def _needs(found: Comparison) -> str:
     return plan.why or command
 
 
-def _warnings(commits: Sequence[str]) -> list[str]:
-    found = []
-    if len(commits) > 1:
-        found.append(
-            f"The rows come from {len(commits)} commits: a difference between two numbers may be "
-            "one between two versions of the code. Each number's panel names its commit."
-        )
-    if any(commit.endswith("+") for commit in commits):
-        found.append(
-            'A commit that ends in "+" was run from changed files: nobody can run exactly that '
-            "again."
-        )
-    return found
-
-
 def _signed(value: float) -> str:
     text = f"{abs(value):.3f}"
     text = text[1:] if text.startswith("0.") else text
     return f"{'−' if value < 0 else '+'}{text}"
-
-
-def _distinct(values: Any) -> list[str]:
-    return list(dict.fromkeys(values))
