@@ -34,7 +34,7 @@ def test_the_example_of_the_readme_runs(tmp_path, monkeypatch, capsys):
 def test_the_generated_parts_are_up_to_date(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "docs")
     generate = importlib.import_module("generate")
-    assert len(generate.PARTS) == 2
+    assert len(generate.PARTS) == 3
     for path, (name, make) in generate.PARTS.items():
         document = path.read_text(encoding="utf-8")
         assert generate.with_part(document, name, make()) == document, "run `make docs`"

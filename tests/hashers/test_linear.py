@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hashlearn import engine
-from hashlearn.hashers.linear import linear_values
+from hashlearn.hashers.linear import linear_values, squared_distances
 
 KERNELS = [*(engine.native.kernels() if engine.native else ()), "numpy"]
 
@@ -96,3 +96,16 @@ def test_the_engine_refuses_shapes_that_do_not_fit():
             engine.native.project(*wrong, 1, "portable")
     with pytest.raises(TypeError):
         engine.native.project(X.astype(np.float64), weights, bias, values, 1, "portable")
+
+
+def test_squared_distances_are_those_of_the_definition_and_of_no_neighbour():
+    rng = np.random.default_rng(0)
+    X = (100 + rng.normal(size=(70, 37))).astype(np.float32)
+    centers = X[::9].copy()
+    found = squared_distances(X, centers)
+    expected = ((X[:, None].astype(np.float64) - centers) ** 2).sum(axis=2)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-4)
+    alone = np.concatenate([squared_distances(row[None], centers) for row in X])
+    np.testing.assert_array_equal(found, alone)
+    backwards = squared_distances(np.asfortranarray(X)[::-1], centers)[::-1]
+    np.testing.assert_array_equal(found, backwards)

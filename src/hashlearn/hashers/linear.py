@@ -1,4 +1,4 @@
-"""Linear functions of vectors, rounded alike whatever is computed together and wherever."""
+"""Linear functions and distances of vectors, rounded alike whatever is computed together."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,3 +60,36 @@ def linear_values(X: FloatArray, weights: FloatArray, bias: FloatArray) -> Float
         with np.errstate(over="ignore"):  # beyond float32 is infinity
             values[start : start + rows] = sums + bias
     return values
+
+
+def squared_distances(X: FloatArray, centers: FloatArray) -> NDArray[np.float64]:
+    r"""Compute squared Euclidean distances, each rounded independently of the others.
+
+    .. math:: \|x - c\|^2 = \|x - s\|^2 - 2 (x - s)^T (c - s) + \|c - s\|^2
+
+    with :math:`s` the mean of the centres, so that little is lost where all vectors are far from 0.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d), float32
+        Rows.
+    centers : ndarray of shape (n_centers, d), float32
+        Points to measure from.
+
+    Returns
+    -------
+    ndarray of shape (n, n_centers), float64
+        Squared distances, at least 0.
+
+    Examples
+    --------
+    >>> squared_distances(np.zeros((1, 2), np.float32), np.array([[3, 4]], np.float32))
+    array([[25.]])
+    """
+    shift = centers.mean(axis=0, dtype=np.float32)
+    rows, points = X - shift, centers - shift
+    products = linear_values(rows, points, np.zeros(len(points), np.float32))
+    # A sum along a contiguous axis adds up in an order that its length alone decides.
+    norms = np.square(rows, dtype=np.float64).sum(axis=1)
+    others = np.square(points, dtype=np.float64).sum(axis=1)
+    return np.asarray(np.maximum(norms[:, None] - 2.0 * products + others, 0.0))
