@@ -167,9 +167,27 @@ def test_a_paper_is_run_where_it_can_be(run, folder):
     assert "1 of 1 runs were in results already" in one.err
 
 
+def test_a_published_benchmark_is_run_with_its_part_to_learn_from(run, folder):
+    rng = np.random.default_rng(0)
+    (folder / "vectors").mkdir()
+    for part, n in (("base", 150), ("query", 7), ("learn", 60)):
+        vectors = rng.normal(size=(n, 16)).astype("<f4")
+        lines = np.column_stack([np.full((n, 1), 16, "<i4").view("<f4"), vectors])
+        lines.astype("<f4").tofile(folder / "vectors" / f"made_{part}.fvecs")
+    (row,) = run(
+        "bench", "--data", "vectors", "--methods", "lsh", "--bits", "8", "--seeds", "0",
+        "--train-from", "learn", "--protocol", "euclidean-100", "--json",
+    ).json  # fmt: skip
+    assert (row["n_train"], row["n_database"], row["scores"]["n_queries"]) == (60, 150, 7)
+    run("fit", "vectors/made_base.fvecs", "--bits", "8", "-o", "it.model")
+    run("encode", "it.model", "vectors/made_query.fvecs", "-o", "codes.npy")
+    assert np.load("codes.npy").shape == (7, 1)
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
+        (["--train-from", "learn"], 'train_from="learn" needs'),
         (["--methods", "abc"], "unknown method 'abc'"),
         (["--data", "nothing.npz"], "there is no file or folder nothing.npz"),
         (["--bits", "a"], "--bits takes whole numbers"),

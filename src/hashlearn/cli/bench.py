@@ -39,6 +39,10 @@ def bench(
         str | None,
         typer.Option(help="Where to draw queries: test, train (to choose settings on) or all."),
     ] = None,
+    train_from: Annotated[
+        str | None,
+        typer.Option(help="What to learn from: database, or learn: the part published for it."),
+    ] = None,
     split_seed: Annotated[int, typer.Option(help="Seed of the draw of queries.")] = 0,
     features: Features = None,
     parameters: Annotated[
@@ -74,7 +78,8 @@ def bench(
     if paper is not None:
         asked = {
             "--data": data, "--bits": bits, "--protocol": protocol, "--queries": queries,
-            "--queries-from": queries_from, "--features": features, "--set": parameters,
+            "--queries-from": queries_from, "--train-from": train_from, "--features": features,
+            "--set": parameters,
         }  # fmt: skip
         if given := [name for name, value in asked.items() if value is not None]:
             raise ValueError(f"{', '.join(given)} cannot be given with --paper, which says it")
@@ -86,7 +91,9 @@ def bench(
         names = [row.name for row in all_methods()] if methods is None else names_in(methods)
         lengths = integers_in(bits or "32,64", "--bits")
         jobs = jobs_of(names, lengths, draws, settings_in(parameters, of_methods=True))
-        asked = {"queries_from": queries_from, "n_queries": queries}
+        asked = {
+            "queries_from": queries_from, "n_queries": queries, "train_from": train_from,
+        }  # fmt: skip
         for name in names_in(data or "digits"):
             work.run(name, jobs, protocol, split_seed, features, asked)
     work.end(baseline, as_json=as_json)
