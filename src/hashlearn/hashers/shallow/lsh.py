@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashlearn.hashers.base import FloatArray, LinearHasher
+from hashlearn.hashers.streams import Stream, StreamHasher
 
 
-class LSH(LinearHasher):
+class LSH(StreamHasher, LinearHasher):
     r"""Hash by the side of random hyperplanes.
 
     Nothing is learned but the centre. Bit :math:`k` of a vector :math:`x` is
@@ -45,7 +46,8 @@ class LSH(LinearHasher):
     Differences from the paper: vectors are centred first. The paper's angles are about the origin;
     on non-negative features, where all angles are small, uncentred codes are almost constant.
 
-    Fit takes O(n d), encoding a vector O(d b).
+    Fit takes O(n d), encoding a vector O(d b). ``partial_fit`` gives the same hyperplanes as
+    ``fit``; medians are those of its sample.
 
     References
     ----------
@@ -59,6 +61,8 @@ class LSH(LinearHasher):
     >>> hasher.encode(X).shape
     (100, 2)
     """
+
+    needs_covariance = False
 
     def __init__(
         self,
@@ -79,6 +83,13 @@ class LSH(LinearHasher):
         y: NDArray[Any] | None,  # noqa: ARG002
         rng: np.random.RandomState,
     ) -> None:
+        self._place(X.mean(axis=0, dtype=np.float64), X, rng)
+
+    def _fit_stream(self, stream: Stream, rng: np.random.RandomState) -> None:
+        self._place(stream.moments.mean, stream.sample.rows, rng)
+
+    def _place(self, mean: NDArray[np.float64], X: FloatArray, rng: np.random.RandomState) -> None:
+        """Draw the hyperplanes, and let them go through the mean or the medians of some rows."""
         if self.thresholds not in ("mean", "median"):
             raise ValueError(f'thresholds must be "mean" or "median", got {self.thresholds!r}')
         n_features = X.shape[1]
@@ -90,7 +101,6 @@ class LSH(LinearHasher):
                     for start in range(0, self.n_bits, n_features)
                 ]
             )
-        mean = X.mean(axis=0, dtype=np.float64)
         bias = -W @ mean
         if self.thresholds == "median":
             bias = -np.median(X @ W.T, axis=0)
