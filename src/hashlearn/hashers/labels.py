@@ -1,0 +1,41 @@
+"""Labels as methods compute with them."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def indicator_matrix(y: NDArray[Any]) -> NDArray[np.float64]:
+    """Turn labels into a matrix that says which rows have which.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n,) or (n, n_labels), any
+        One class a row, or 0 and 1 for every label.
+
+    Returns
+    -------
+    ndarray of shape (n, n_labels), float64
+        0 and 1; a column a class, in the order of their sorted names.
+
+    Raises
+    ------
+    ValueError
+        If all rows have the same class, or a matrix holds anything but 0 and 1.
+
+    Examples
+    --------
+    >>> indicator_matrix(np.array([7, 3, 7]))
+    array([[0., 1.],
+           [1., 0.],
+           [0., 1.]])
+    """
+    if y.ndim == 2:
+        if not np.isin(y, (0, 1)).all():
+            raise ValueError("a matrix of labels must hold 0 and 1 only")
+        return y.astype(np.float64)
+    classes, numbers = np.unique(y, return_inverse=True)
+    if len(classes) < 2:
+        raise ValueError(f"labels must be of 2 classes or more, all are {classes[0]!r}")
+    return np.eye(len(classes))[numbers]
