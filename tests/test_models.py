@@ -22,6 +22,7 @@ VECTORS = np.random.default_rng(1).normal(1, 3, (60, 20))
 HASHERS = {
     "lsh": {"n_bits": 20},
     "itq": {"n_bits": 12, "n_iter": 3},
+    "sh": {"n_bits": 30},
     "sigah": {"n_bits": 12, "n_epochs": 2, "device": "cpu"},
 }
 

@@ -29,9 +29,21 @@ BREAKS = {
     ),
     "the rotation of ITQ transposed": (
         "src/hashlearn/hashers/shallow/itq.py",
-        "R = Wt.T @ U.T",
-        "R = U @ Wt",
+        "new = Wt.T @ U.T",
+        "new = U @ Wt",
         [*PYTEST, "tests/hashers/test_itq.py"],
+    ),
+    "batches joined without the distance of their means": (
+        "src/hashlearn/hashers/moments.py",
+        "step * (self.n * len(X) / total)",
+        "0 * step",
+        [*PYTEST, "tests/hashers/test_moments.py"],
+    ),
+    "waves sorted by frequency alone": (
+        "src/hashlearn/hashers/shallow/sh.py",
+        "candidates, extents[:, None], out=",
+        "candidates, 1 + 0 * extents[:, None], out=",
+        [*PYTEST, "tests/hashers/test_sh.py"],
     ),
     "a sign in the expectation over ties": (
         "src/hashlearn/evaluation/ties.py",

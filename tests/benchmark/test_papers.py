@@ -26,6 +26,7 @@ SUMS = {
         "2-vgg": 247.08, "2-images": 231.97, "start-codes": 367.24, "curve-mnist": 0,
         "curve-cifar10": 0,
     },
+    "sh": {},
     "sigah": {
         "1-gist1m-map": 2.8657, "1-gist1m-precision": 5.605, "1-deep1m-map": 3.5508,
         "1-deep1m-precision": 7.5097, "1-tiny100k-map": 2.171, "1-tiny100k-precision": 4.949,

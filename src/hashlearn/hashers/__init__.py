@@ -51,6 +51,8 @@ _METHODS = {
             "itq", "ITQ", "shallow", "none", "rotated principal components",
             "Gong and Lazebnik 2011, CVPR",
         ),
+        Method("sh", "SH", "shallow", "none", "waves along principal components",
+               "Weiss et al. 2008, NIPS"),
         Method(
             "sigah", "SiGAH", "deep", "none", "sparse generator against an energy discriminator",
             "Liu et al. 2023, arXiv 2306.06928",
