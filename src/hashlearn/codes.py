@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 BitOrder = Literal["little", "big"]
+Distance = Literal["hamming", "spherical"]
 
 _HEXADECIMAL = re.compile("[0-9a-fA-F]+")
 _BLOCK_CODES = 1 << 14

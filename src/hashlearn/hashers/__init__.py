@@ -53,6 +53,11 @@ _METHODS = {
         ),
         Method("sh", "SH", "shallow", "none", "waves along principal components",
                "Weiss et al. 2008, NIPS"),
+        Method("sph", "SpH", "shallow", "none", "balls for bits", "Heo et al. 2012, CVPR"),
+        Method(
+            "qolsh", "QoLSH", "shallow", "none", "random frame, signs improved bit by bit",
+            "Balu, Furon and Jegou 2014, ICASSP",
+        ),
         Method(
             "sigah", "SiGAH", "deep", "none", "sparse generator against an energy discriminator",
             "Liu et al. 2023, arXiv 2306.06928",

@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from hashlearn.codes import n_bytes, pack_bits
+from hashlearn.codes import Distance, n_bytes, pack_bits
 from hashlearn.hashers.linear import linear_values
 from hashlearn.storage import read_estimators, write_estimators
 
@@ -27,9 +27,13 @@ class Hasher(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, A
     ----------
     supervised : bool
         Whether ``fit`` needs labels.
+    distance : {"hamming", "spherical"}
+        How the method's paper compares its codes: by the bits that differ, or by these divided by
+        the ones that two codes share.
     """
 
     supervised: ClassVar[bool] = False
+    distance: ClassVar[Distance] = "hamming"
 
     n_bits: int
     random_state: Any
