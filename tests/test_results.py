@@ -181,6 +181,9 @@ def test_counts_by_distance_are_checked():
         DistanceCounts(good, np.array([[2, 0]]))
     with pytest.raises(TypeError, match="integers"):
         DistanceCounts(good, np.array([[0.5, 0.0]]))
+    for levels in ([0.0], [1.0, 1.0], [2.0, 1.0], [0.0, np.nan]):
+        with pytest.raises(ValueError, match="2 rising distances"):
+            DistanceCounts(good, good, levels=np.array(levels))
     counts = DistanceCounts(good, np.array([[1, 0]]), np.array([[7, 0]]))
     assert (len(counts), counts.n_levels) == (1, 2)
     assert not counts.gains.flags.writeable

@@ -137,14 +137,17 @@ class DistanceCounts:
         The relevant ones among them.
     gains : ndarray of shape (q, n_levels), int64, default=None
         The sum of their gains, where relevance is graded. None says that a relevant item gains 1.
+    levels : ndarray of shape (n_levels,), float64, default=None
+        The distances, rising, where they are not 0, 1, 2, ...: those of another distance than
+        Hamming's. The last may be infinite.
 
     Raises
     ------
     TypeError
         If an array does not hold whole numbers.
     ValueError
-        If the arrays are not matrices of one shape, a number is negative, or a distance has more
-        relevant items than items.
+        If the arrays are not matrices of one shape, a number is negative, a distance has more
+        relevant items than items, or the levels are of another number or do not rise.
 
     Examples
     --------
@@ -156,6 +159,7 @@ class DistanceCounts:
     retrieved: NDArray[np.int64]
     hits: NDArray[np.int64]
     gains: NDArray[np.int64] | None = None
+    levels: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         names = ("retrieved", "hits") if self.gains is None else ("retrieved", "hits", "gains")
@@ -168,13 +172,20 @@ class DistanceCounts:
                 raise ValueError(f"{name} holds a negative number")
         if (self.hits > self.retrieved).any():
             raise ValueError("a distance has more relevant items than items")
+        if self.levels is not None:
+            levels = np.asarray(self.levels, dtype=np.float64)
+            if levels.shape != self.retrieved.shape[1:] or not (levels[1:] > levels[:-1]).all():
+                raise ValueError(
+                    f"levels must be {self.n_levels} rising distances, got the shape {levels.shape}"
+                )
+            object.__setattr__(self, "levels", levels)
 
     def __len__(self) -> int:
         return len(self.retrieved)
 
     @property
     def n_levels(self) -> int:
-        """Number of distances: 0 to ``n_levels - 1``."""
+        """Number of distances: 0 to ``n_levels - 1``, or those of `levels`."""
         return int(self.retrieved.shape[1])
 
 

@@ -35,7 +35,7 @@ rows = [
     { label = "LSH", method = "lsh", printed = [0.0123, 0.99] },
     { label = "ITQ", method = "itq", printed = [0.99, nan] },
     { label = "ITQ, short", method = "itq", bits = [8], parameters.n_iter = 3, printed = [0.1] },
-    { label = "SpH", method = "sph", printed = [0.25, 0.35], note = "Not here." },
+    { label = "MLH", method = "mlh", printed = [0.25, 0.35], note = "Not here." },
 ]
 
 [[tables]]

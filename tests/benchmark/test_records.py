@@ -6,12 +6,13 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from hashlearn.benchmark import Job, Records, run_and_record
-from hashlearn.benchmark.records import fingerprint, flat_rows
+from hashlearn.benchmark import Job, Records, make_hasher, run_and_record
+from hashlearn.benchmark.records import fingerprint, flat_rows, run_id
 from hashlearn.benchmark.run import questions
 from hashlearn.data import Dataset, SplitRecipe
 from hashlearn.evaluation import Protocol
 from hashlearn.hashers.shallow.lsh import LSH
+from hashlearn.index.ranking import spherical_distances
 
 ASKED = {"protocol": Protocol(), "recipe": SplitRecipe("all", n_queries=12)}
 JOBS = [Job("lsh", 8), Job("lsh", 8, 1), Job("itq", 4, 0, {"n_iter": 2})]
@@ -85,6 +86,7 @@ def test_a_failure_does_not_stop_the_others(records, vectors, fits):
         {"jobs": [Job("lsh", 9)]},
         {"jobs": [Job("lsh", 8, 5)]},
         {"jobs": [Job("itq", 8)]},
+        {"jobs": [Job("lsh", 8, distance="spherical")]},
         {"jobs": [Job("lsh", 8, 0, {"thresholds": "median"})]},
         {"protocol": Protocol(cutoff=5)},
         {"recipe": SplitRecipe("all", n_queries=12, seed=1)},
@@ -105,6 +107,28 @@ def test_whatever_is_asked_otherwise_is_another_run(vectors, change):
 def test_a_default_that_is_written_out_asks_the_same(vectors):
     plain, written = questions(vectors, [Job("itq", 4), Job("itq", 4, 0, {"n_iter": 50})], **ASKED)
     assert plain["id"] == written["id"]
+
+
+def test_asking_for_hamming_distances_asks_what_rows_without_the_key_did(vectors):
+    plain, asked = questions(vectors, [Job("lsh", 8), Job("lsh", 8, distance="hamming")], **ASKED)
+    assert plain == asked
+    assert "distance" not in plain
+    (old,) = questions(vectors, [Job("sph", 8, distance="hamming")], **ASKED)
+    assert run_id({name: value for name, value in old.items() if name != "distance"}) == old["id"]
+
+
+def test_spherical_details_show_the_nearest_by_that_distance(records, vectors):
+    (row,) = run_and_record(records, vectors, [Job("sph", 8)], **ASKED)
+    details = records.details(row["id"])
+    assert details["retrieved"].any(axis=0).all()
+    assert (details["retrieved"].sum(axis=1) == 78).all()
+    split = vectors.split(ASKED["recipe"])
+    hasher = make_hasher("sph", 8, {}, 0).fit(vectors.X[split.train])
+    queries = hasher.encode(vectors.X[split.queries[details["shown_queries"]]])
+    codes = hasher.encode(vectors.X[split.database])
+    for query, ids in zip(queries, details["shown_ids"], strict=True):
+        distances = spherical_distances(query, codes)
+        assert ids.tolist() == np.lexsort((np.arange(78), distances))[:12].tolist()
 
 
 def test_the_fingerprint_sees_items_labels_and_parts():

@@ -111,7 +111,7 @@ def test_cells_are_judged_and_methods_that_are_not_here_are_known_as_such(result
         "LSH": ["ahead", "behind"],
         "ITQ": ["behind", "none"],  # the paper prints nothing at 16 bits
         "ITQ, short": ["ahead", None],
-        "SpH": ["none", "none"],
+        "MLH": ["none", "none"],
     }
     assert [line.is_known for line in table.lines] == [True, True, True, False]
     assert table.n_filled == 5
@@ -472,7 +472,7 @@ def test_the_markdown_holds_the_same_numbers(written, results, paper):
     (table, *_), _ = compare_with_papers(settings_of(results.rows()), [paper])
     cell = table.lines[0].cells[0]
     assert f"| LSH | .0123 | {cell.mean:.4f} ± {cell.deviation:.4f} ▲ |".replace("0.", ".") in text
-    assert "| SpH (not here yet) | .2500 |  | .3500 |  |".replace("|  |", "| – |") in text
+    assert "| MLH (not here yet) | .2500 |  | .3500 |  |".replace("|  |", "| – |") in text
     assert "### digits (pixels), judged by labels" in text
     for line in text.splitlines():
         if line.startswith("|"):

@@ -1,4 +1,5 @@
 import json
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ from hashlearn.benchmark import (
     run_methods,
 )
 from hashlearn.benchmark import run as run_module
-from hashlearn.codes import hamming_distances
+from hashlearn.benchmark import summarise
+from hashlearn.codes import hamming_distances, unpack_bits
 from hashlearn.data import Dataset, SplitRecipe, load_dataset
 from hashlearn.evaluation import Protocol, euclidean_neighbors, get_protocol
 from hashlearn.hashers.base import Hasher
@@ -202,6 +204,50 @@ def test_tied_items_count_as_in_the_mean_over_their_orders(run, blobs):
     error = 4 * np.std(orders) / np.sqrt(400)
     assert done.scores.mean_average_precision == pytest.approx(np.mean(orders), abs=error)
     assert abs(by_hand(done, relevant) - np.mean(orders)) > error
+
+
+def spherical_fractions(done, query):
+    """Give |a xor b| / |a and b| of a query and every item, as fractions."""
+    n_bits = done.row["n_bits"]
+    queries = unpack_bits(done.query_codes, n_bits).astype(int)
+    found = []
+    for item in unpack_bits(done.database_codes, n_bits).astype(int):
+        shared, differing = (item & queries[query]).sum(), (item ^ queries[query]).sum()
+        found.append(Fraction(int(differing), int(shared)) if shared else 10**6)
+    return found
+
+
+def test_a_method_is_judged_by_its_own_distance_unless_another_is_asked_for(run, blobs):
+    (own,), (asked,) = run(["sph"], [12]), run(["sph"], [12], distance="spherical")
+    (hamming,), (lsh,) = run(["sph"], [12], distance="hamming"), run(["lsh"], [12])
+    np.testing.assert_array_equal(own.database_codes, hamming.database_codes)
+    assert own.row["distance"] == "spherical"
+    assert hamming.row["distance"] == "hamming"  # not the method's own
+    assert "distance" not in lsh.row
+    assert own.row["id"] == asked.row["id"] != hamming.row["id"]
+    assert own.scores.mean_average_precision != hamming.scores.mean_average_precision
+    relevant = blobs.y[own.split.queries][:, None] == blobs.y[own.split.database]
+    rng, precisions = np.random.default_rng(0), []
+    for query in range(20):
+        distances = spherical_fractions(own, query)
+        for _ in range(30):  # orders of tied items, drawn at random
+            noise = rng.random(180)
+            ranked = sorted(range(180), key=lambda item: (distances[item], noise[item]))
+            hits = np.flatnonzero(relevant[query][ranked]) + 1
+            precisions.append((np.arange(1, len(hits) + 1) / hits).mean())
+    assert own.scores.mean_average_precision == pytest.approx(np.mean(precisions), abs=0.004)
+    assert rescore(own, blobs, LABELS).as_dict() == own.row["scores"]
+    names = [summary.name for summary in summarise([own.row, hamming.row, asked.row])]
+    assert names == ["sph (spherical)", "sph"]
+
+
+def test_radii_are_left_out_for_spherical_distances(run):
+    (done,) = run(["sph"], [12])
+    assert not [name for name in done.row["scores"] if "within" in name]
+    assert set(done.row["curves"]) == {"ranks", "precision_at_ranks", "recall_at_ranks", "pooled"}
+    pooled = done.row["curves"]["pooled"]
+    assert len(pooled["recall"]) == len(pooled["precision"]) <= 200
+    assert pooled["recall"][-1] == 1.0
 
 
 def test_blocks_of_queries_do_not_change_the_scores(run, monkeypatch):

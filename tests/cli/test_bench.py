@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from hashlearn.benchmark import Records, compare_summaries, run_methods, summarise
+from hashlearn.benchmark.report.words import command_line
 from hashlearn.data import load_dataset
 from hashlearn.evaluation import compare
 from hashlearn.hashers.shallow.lsh import LSH
@@ -195,6 +196,7 @@ def test_a_published_benchmark_is_run_with_its_part_to_learn_from(run, folder):
         (["--protocol", "abc"], "unknown protocol 'abc'"),
         (["--set", "n_iter=3"], "--set takes method.name=value"),
         (["--set", "sigah.n_epochs=3"], "--set sigah.n_epochs is of no method that is run"),
+        (["--distance", "l2"], "--distance must be one of hamming, spherical; got 'l2'"),
         (["--set", "itq.abc=3"], "itq has no parameter abc"),
         (["--table", "2"], "give --paper too"),
         (["--paper", "sigah"], "--data, --bits cannot be given with --paper"),
@@ -205,6 +207,18 @@ def test_bad_input_is_refused_before_any_work(run, folder, options, expected):
     before = sorted(folder.rglob("*"))
     assert expected in " ".join(run(*QUICK, *options, code=2).err.split())
     assert sorted(folder.rglob("*")) == before
+
+
+def test_a_distance_is_kept_with_the_rows_and_in_the_command(run):
+    quick = ("bench", "--data", "vectors.npz", "--methods", "sph", "--bits", "8", "--seeds", "0")
+    (own,) = run(*quick, "--json").json
+    (other,) = run(*quick, "--distance", "hamming", "--json").json
+    assert (own["distance"], other["distance"]) == ("spherical", "hamming")
+    assert "--distance hamming" in command_line(other, [0], None)
+    assert "sph (spherical)" in run(*quick).out
+    options = ("--methods", "sph", "--bits", "8", "--distance", "hamming", "--json")
+    (row,) = run("evaluate", "vectors.npz", *options).json
+    assert row["scores"] == other["scores"]
 
 
 def test_unknown_papers_and_tables_are_named(run):

@@ -12,6 +12,7 @@ from hashlearn.evaluation import (
     Rankings,
     evaluate,
     get_protocol,
+    lookup,
     protocols,
 )
 from hashlearn.results import DistanceCounts, Neighbors
@@ -258,3 +259,26 @@ def test_counts_of_more_items_than_there_are_and_other_things_are_refused():
         evaluate(DistanceCounts(np.array([[3]]), np.array([[1]])), truth, Protocol())
     with pytest.raises(TypeError, match="Neighbors or DistanceCounts, got ndarray"):
         evaluate(np.zeros((1, 2)), truth, Protocol())
+
+
+def test_counts_at_other_distances_have_no_radius():
+    truth = LabelTruth([0, 1], [0, 1, 0])
+    plain = [DistanceCounts(np.array([[1, 2]]), np.array([hits])) for hits in ([1, 1], [0, 1])]
+    levels = np.array([0.5, np.inf])
+    other = [DistanceCounts(part.retrieved, part.hits, levels=levels) for part in plain]
+    expected, scores = evaluate(plain, truth, Protocol()), evaluate(other, truth, Protocol())
+    left_out = {"precision_within_2", "recall_within_2"}
+    assert {**scores.as_dict(), **{name: expected.as_dict()[name] for name in left_out}} == (
+        expected.as_dict()
+    )
+    assert not left_out & set(scores.as_dict())
+    np.testing.assert_array_equal(scores.counts.levels, levels)
+    with pytest.raises(ValueError, match="precision_within_2 is not defined"):
+        _ = scores.precision_within_radius
+    with pytest.raises(ValueError, match="a radius is one of Hamming distances"):
+        lookup(scores.counts)
+    with pytest.raises(ValueError, match="counts at different distances"):
+        evaluate([plain[0], other[1]], truth, Protocol())
+    third = DistanceCounts(plain[1].retrieved, plain[1].hits, levels=np.array([0.5, 1.0]))
+    with pytest.raises(ValueError, match="counts at different distances"):
+        evaluate([other[0], third], truth, Protocol())

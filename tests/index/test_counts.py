@@ -1,11 +1,13 @@
 """Counts against plain loops: over queries and items."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hashlearn.codes import hamming_distances, pack_bits
+from hashlearn.codes import hamming_distances, pack_bits, unpack_bits
 from hashlearn.engine import native
 from hashlearn.index import count_distances
 
@@ -175,3 +177,52 @@ def test_the_engine_writes_nowhere_but_into_counts_that_fit(marks, gains, counts
         native.count_distances(
             codes, codes, np.ones(marks, np.uint8), gains, np.zeros(counts, np.int64), 1, KERNELS[0]
         )
+
+
+def spherical_fraction(a, b):
+    """The spherical distance as an exact fraction; None for infinity."""
+    differing, shared = int((a != b).sum()), int((a & b).sum())
+    return Fraction(differing, shared) if shared else None
+
+
+@pytest.mark.parametrize("n_bits", [1, 2, 8, 13, 64, 100, 129])
+def test_spherical_counts_are_those_of_exact_fractions(n_bits):
+    queries, database, relevant, gains = make_question(
+        np.random.default_rng(n_bits), 6, 150, n_bits
+    )
+    queries[0] = database[0] = 0  # equal codes without a common 1
+    counts = count_distances(queries, database, n_bits, relevant, gains, distance="spherical")
+    assert counts.levels[-1] == np.inf
+    level_of = {level: place for place, level in enumerate(counts.levels)}
+    retrieved, hits, worth = np.zeros((3, 6, counts.n_levels), dtype=np.int64)
+    left, right = unpack_bits(queries, n_bits), unpack_bits(database, n_bits)
+    for query, item in np.ndindex(6, 150):
+        fraction = spherical_fraction(left[query], right[item])
+        place = level_of[np.inf if fraction is None else float(fraction)]
+        retrieved[query, place] += 1
+        hits[query, place] += relevant[query, item]
+        worth[query, place] += gains[query, item]
+    np.testing.assert_array_equal(counts.retrieved, retrieved)
+    np.testing.assert_array_equal(counts.hits, hits)
+    np.testing.assert_array_equal(counts.gains, worth)
+
+
+@pytest.mark.parametrize("n_bits", [1, 2, 7, 64])
+def test_spherical_levels_are_all_fractions_that_codes_can_have(n_bits):
+    codes = np.zeros((1, (n_bits + 7) // 8), np.uint8)
+    counts = count_distances(codes, codes, n_bits, [[True]], distance="spherical")
+    fractions = {
+        Fraction(differing, shared)
+        for shared in range(1, n_bits + 1)
+        for differing in range(n_bits - shared + 1)
+    }
+    assert counts.levels.tolist() == [*map(float, sorted(fractions)), np.inf]
+    assert counts.retrieved[0].tolist() == [0] * len(fractions) + [1]
+
+
+def test_spherical_distances_of_what_is_long_or_unknown_are_refused():
+    codes = np.zeros((1, 129), np.uint8)
+    with pytest.raises(ValueError, match="n_bits must be from 1 to 1024, got 1032"):
+        count_distances(codes, codes, 1032, [[True]], distance="spherical")
+    with pytest.raises(ValueError, match="distance must be one of hamming, spherical; got 'l2'"):
+        count_distances(codes, codes, 1032, [[True]], distance="l2")

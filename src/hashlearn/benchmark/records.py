@@ -34,7 +34,8 @@ def run_id(row: Mapping[str, Any]) -> str:
     ----------
     row : mapping
         A row, or its part that says what was asked: data set and its fingerprint, split, protocol,
-        features, method, parameters, code length and seed.
+        features, method, parameters, code length and seed; and the distance if it is another than
+        Hamming's.
 
     Returns
     -------
@@ -42,6 +43,8 @@ def run_id(row: Mapping[str, Any]) -> str:
         16 hexadecimal digits.
     """
     asked = {name: row[name] for name in (*_ASKED, "n_bits", "seed")}
+    if (distance := row.get("distance", "hamming")) != "hamming":
+        asked["distance"] = distance
     text = json.dumps(asked, sort_keys=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from hashlearn.benchmark.defaults import default_features
 from hashlearn.benchmark.memory import PeakMemory
 from hashlearn.benchmark.provenance import provenance
 from hashlearn.benchmark.records import fingerprint, run_id
-from hashlearn.codes import n_bytes
+from hashlearn.codes import Distance, n_bytes
 from hashlearn.data import Dataset, Split, SplitRecipe
 from hashlearn.evaluation import GroundTruth, Protocol, Scores, bit_statistics, evaluate
 from hashlearn.features import make_features
@@ -39,16 +39,20 @@ class Job:
         The method's `random_state`.
     parameters : mapping of str to object, default={}
         Its other constructor arguments.
+    distance : {"hamming", "spherical"}, optional
+        What its codes are compared by. None stands for the method's own distance.
     """
 
     method: str
     n_bits: int
     seed: int = 0
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    distance: Distance | None = None
 
     def __str__(self) -> str:
         given = "".join(f", {name}={value}" for name, value in self.parameters.items())
-        return f"{self.method}{given}, {self.n_bits} bits, seed {self.seed}"
+        compared = "" if self.distance is None else f", {self.distance} distance"
+        return f"{self.method}{given}, {self.n_bits} bits{compared}, seed {self.seed}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +99,7 @@ def run_methods(
     features: str | None = None,
     seeds: Sequence[int] = (0,),
     parameters: Mapping[str, Any] | None = None,
+    distance: Distance | None = None,
 ) -> Iterator[Run]:
     """Run every method at every code length with every seed.
 
@@ -117,6 +122,8 @@ def run_methods(
         Seeds of the methods. The split has its own, in the recipe.
     parameters : mapping of str to object, optional
         Constructor arguments for every method, besides `n_bits` and `random_state`.
+    distance : {"hamming", "spherical"}, optional
+        What codes are compared by. None stands for each method's own distance.
 
     Yields
     ------
@@ -131,7 +138,7 @@ def run_methods(
         If a method needs an extra that is not installed.
     """
     jobs = [
-        Job(name, int(n_bits), int(seed), parameters or {})
+        Job(name, int(n_bits), int(seed), parameters or {}, distance)
         for name in methods
         for n_bits in bits
         for seed in seeds
@@ -197,7 +204,8 @@ def run_jobs(
         try:
             measured, index, codes = _fit_and_encode(hasher, train, y, database)
             query_codes = hasher.encode(queries)
-            scores = _score(index, codes, query_codes, truth, protocol)
+            distance = row.get("distance", "hamming")
+            scores = _score(index, codes, query_codes, truth, protocol, distance)
         except Exception as error:
             if on_error is None:
                 raise
@@ -208,7 +216,7 @@ def run_jobs(
             "n_database": len(database),
             "scores": scores.as_dict(),
             "bit_statistics": bit_statistics(codes, job.n_bits).as_dict(),
-            "curves": run_curves(scores, query_codes, codes, truth),
+            "curves": run_curves(scores, query_codes, codes, job.n_bits, truth),
             "history": _history(hasher),
             **measured,
             "provenance": provenance(),
@@ -261,6 +269,8 @@ def questions(
         "features": names,
     }
     rows = [{**settings, **_asked(job)} for job in jobs]
+    for row in rows:
+        _check_ties(protocol, row.get("distance", "hamming"))
     return [{"id": run_id(row), **row} for row in rows]
 
 
@@ -287,7 +297,8 @@ def rescore(run: Run, dataset: Dataset, protocol: Protocol) -> Scores:
         If the protocol does not fit the data.
     """
     truth = _ground_truth(dataset, run.split, protocol)
-    return _score(run.index, run.database_codes, run.query_codes, truth, protocol)
+    distance = run.row.get("distance", "hamming")
+    return _score(run.index, run.database_codes, run.query_codes, truth, protocol, distance)
 
 
 def make_hasher(name: str, n_bits: int, parameters: Mapping[str, Any], seed: int | None) -> Hasher:
@@ -334,9 +345,17 @@ def _asked(job: Job) -> dict[str, Any]:
     """Say what a job asks for, with the defaults that it takes, as JSON can hold it."""
     hasher = make_hasher(job.method, job.n_bits, job.parameters, job.seed)
     parameters = hasher.get_params(deep=False)
+    distance = hasher.distance if job.distance is None else job.distance
+    if distance not in get_args(Distance):
+        raise ValueError(
+            f"distance must be one of {', '.join(get_args(Distance))}; got {distance!r}"
+        )
+    # A row without the key is of Hamming distances, as the first ones were.
+    is_usual = distance == hasher.distance == "hamming"
     return {
         "method": job.method,
         "n_bits": int(job.n_bits),
+        **({} if is_usual else {"distance": distance}),
         "seed": int(job.seed),
         "given": {name: _plain(value) for name, value in job.parameters.items()},
         "parameters": {
@@ -345,6 +364,14 @@ def _asked(job: Job) -> dict[str, Any]:
             if name not in ("n_bits", "random_state")
         },
     }
+
+
+def _check_ties(protocol: Protocol, distance: Distance) -> None:
+    if protocol.ties == "stable" and distance != "hamming":
+        raise ValueError(
+            f"a protocol with stable ties judges Hamming distances; ask for them, or judge "
+            f"{distance} distances with expected ties"
+        )
 
 
 def _plain(value: Any) -> Any:
@@ -390,9 +417,12 @@ def _score(
     queries: NDArray[np.uint8],
     truth: GroundTruth,
     protocol: Protocol,
+    distance: Distance,
 ) -> Scores:
     if protocol.ties == "expected":
-        return evaluate(count_blocks(queries, database, index.n_bits, truth), truth, protocol)
+        counts = count_blocks(queries, database, index.n_bits, truth, distance=distance)
+        return evaluate(counts, truth, protocol)
+    _check_ties(protocol, distance)
     rows = max(1, _BLOCK_ENTRIES // len(index))
     starts = range(0, len(queries), rows)
     rankings = (index.search(queries[start : start + rows], len(index)) for start in starts)

@@ -38,9 +38,8 @@ class Summary:
 
     @property
     def name(self) -> str:
-        """The method, and the arguments that it was given."""
-        given = ", ".join(f"{name}={value}" for name, value in self.first["given"].items())
-        return f"{self.first['method']} ({given})" if given else str(self.first["method"])
+        """The method, the arguments that it was given, and a distance other than Hamming's."""
+        return named(str(self.first["method"]), self.first)
 
     @property
     def setting(self) -> str:
@@ -102,6 +101,32 @@ class Summary:
         return float(np.std(values, ddof=1)) if len(values) > 1 else None
 
 
+def named(title: str, row: Row) -> str:
+    """Add to a method's name what tells its rows from others.
+
+    Parameters
+    ----------
+    title : str
+        Name of the method.
+    row : dict
+        A row.
+
+    Returns
+    -------
+    str
+        The name, with the arguments that were given and a distance other than Hamming's.
+
+    Examples
+    --------
+    >>> named("SpH", {"given": {"n_iter": 9}, "distance": "spherical"})
+    'SpH (n_iter=9, spherical)'
+    """
+    given = [f"{name}={value}" for name, value in row.get("given", {}).items()]
+    if (distance := row.get("distance", "hamming")) != "hamming":
+        given.append(distance)
+    return f"{title} ({', '.join(given)})" if given else title
+
+
 def value_of(row: Row, metric: str) -> float | None:
     """Look a number up in a row.
 
@@ -140,6 +165,7 @@ def summarise(rows: Sequence[Row]) -> list[Summary]:
     groups: dict[str, list[Row]] = {}
     for row in rows:
         asked = {name: row[name] for name in (*_SETTING, "method", "parameters", "n_bits")}
+        asked["distance"] = row.get("distance", "hamming")
         groups.setdefault(_text(asked), []).append(row)
     return [Summary(tuple(sorted(group, key=lambda row: row["seed"]))) for group in groups.values()]
 

@@ -7,12 +7,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hashlearn.cli.options import AsJson, Features, integers_in, names_in, settings_in
+from hashlearn.cli.options import (
+    AsJson,
+    Distance,
+    Features,
+    distance_in,
+    integers_in,
+    names_in,
+    settings_in,
+)
 from hashlearn.cli.show import message, print_json
 from hashlearn.cli.summaries import show_differences, show_printed, show_summaries
 from hashlearn.hashers import methods as all_methods
 
 if TYPE_CHECKING:
+    from hashlearn import codes
     from hashlearn.benchmark import Job, Paper, Records
     from hashlearn.data import Dataset, SplitRecipe
     from hashlearn.evaluation import Protocol
@@ -49,6 +58,7 @@ def bench(
         list[str] | None,
         typer.Option("--set", help="Argument of a method, as itq.n_iter=200. May be given again."),
     ] = None,
+    distance: Distance = None,
     paper: Annotated[
         str | None,
         typer.Option(help="Run the tables of a paper (sigah, pgh, bgan, ... or a .toml file)."),
@@ -79,7 +89,7 @@ def bench(
         asked = {
             "--data": data, "--bits": bits, "--protocol": protocol, "--queries": queries,
             "--queries-from": queries_from, "--train-from": train_from, "--features": features,
-            "--set": parameters,
+            "--set": parameters, "--distance": distance,
         }  # fmt: skip
         if given := [name for name, value in asked.items() if value is not None]:
             raise ValueError(f"{', '.join(given)} cannot be given with --paper, which says it")
@@ -90,7 +100,8 @@ def bench(
     else:
         names = [row.name for row in all_methods()] if methods is None else names_in(methods)
         lengths = integers_in(bits or "32,64", "--bits")
-        jobs = jobs_of(names, lengths, draws, settings_in(parameters, of_methods=True))
+        settings = settings_in(parameters, of_methods=True)
+        jobs = jobs_of(names, lengths, draws, settings, distance_in(distance))
         asked = {
             "queries_from": queries_from, "n_queries": queries, "train_from": train_from,
         }  # fmt: skip
@@ -100,7 +111,11 @@ def bench(
 
 
 def jobs_of(
-    methods: list[str], bits: list[int], seeds: list[int], settings: dict[str, Any]
+    methods: list[str],
+    bits: list[int],
+    seeds: list[int],
+    settings: dict[str, Any],
+    distance: "codes.Distance | None" = None,
 ) -> "list[Job]":
     """Make the jobs of a command: every method, length and seed.
 
@@ -114,6 +129,8 @@ def jobs_of(
         Seeds.
     settings : dict
         Arguments by ``"method.argument"``.
+    distance : {"hamming", "spherical"}, optional
+        What codes are compared by. None stands for each method's own distance.
 
     Returns
     -------
@@ -141,7 +158,7 @@ def jobs_of(
         for method in methods
     }
     return [
-        Job(method, n_bits, seed, given[method])
+        Job(method, n_bits, seed, given[method], distance)
         for method in methods
         for n_bits in bits
         for seed in seeds

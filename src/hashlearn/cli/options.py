@@ -1,9 +1,11 @@
 """Options that several commands share, and what turns their text into values."""
 
 import json
-from typing import Annotated, Any
+from typing import Annotated, Any, cast, get_args
 
 import typer
+
+from hashlearn import codes
 
 Data = Annotated[
     str,
@@ -37,7 +39,37 @@ Parameters = Annotated[
     list[str] | None,
     typer.Option("--set", help="Argument of the method, as name=value. May be given again."),
 ]
+Distance = Annotated[
+    str | None,
+    typer.Option(
+        help="What codes are compared by: hamming, or spherical. Default: the method's own."
+    ),
+]
 Methods = Annotated[str, typer.Option(help="Methods, joined by commas.")]
+
+
+def distance_in(text: str | None) -> codes.Distance | None:
+    """Read the name of a distance.
+
+    Parameters
+    ----------
+    text : str or None
+        As ``"spherical"``.
+
+    Returns
+    -------
+    str or None
+        The name.
+
+    Raises
+    ------
+    ValueError
+        If there is no such distance.
+    """
+    known = get_args(codes.Distance)
+    if text is not None and text not in known:
+        raise ValueError(f"--distance must be one of {', '.join(known)}; got {text!r}")
+    return cast("codes.Distance | None", text)
 
 
 def image_size(text: str | None) -> tuple[int, int] | None:

@@ -10,6 +10,7 @@ import typer
 from hashlearn.cli.options import (
     AsJson,
     Column,
+    Distance,
     Features,
     Grey,
     ImageSize,
@@ -17,6 +18,7 @@ from hashlearn.cli.options import (
     Methods,
     Parameters,
     Seed,
+    distance_in,
     integers_in,
     names_in,
     settings_in,
@@ -107,6 +109,7 @@ def evaluate(
     split_seed: Annotated[int, typer.Option(help="Seed of the draw of queries.")] = 0,
     features: Features = None,
     parameters: Parameters = None,
+    distance: Distance = None,
     column: Column = None,
     label_column: LabelColumn = None,
     image_size: ImageSize = None,
@@ -132,6 +135,7 @@ def evaluate(
         "seeds": integers_in(seeds, "--seeds"),
         "parameters": settings_in(parameters),
         "features": features,
+        "distance": distance_in(distance),
     }
     named = None if protocol is None else get_protocol(protocol)
     dataset = load_items(data, size=image_size, grey=grey, column=column, label_column=label_column)

@@ -20,7 +20,7 @@ from hashlearn.evaluation.conventions import (
     check_rank,
     divide,
 )
-from hashlearn.evaluation.ties import TieGroups
+from hashlearn.evaluation.ties import TieGroups, within
 from hashlearn.results import DistanceCounts
 
 
@@ -264,7 +264,8 @@ def lookup(
     Raises
     ------
     ValueError
-        If the radius is negative, an option is unknown, or `n_relevant` does not fit the counts.
+        If the radius is negative, an option is unknown, `n_relevant` does not fit the counts, or
+        these are at other distances than Hamming's.
 
     Examples
     --------
@@ -275,9 +276,9 @@ def lookup(
     if radius < 0:
         raise ValueError(f"radius must be at least 0, got {radius}")
     curves = pr_curve_by_radius(counts, n_relevant=n_relevant, empty=empty, unfound=unfound)
+    unfound_queries = counts.retrieved[:, within(counts, radius)].sum(axis=1) == 0
     last = min(radius, counts.n_levels - 1)
     precision, recall = float(curves[0][last]), float(curves[1][last])
-    unfound_queries = counts.retrieved[:, : radius + 1].sum(axis=1) == 0
     f1 = float(f1_score(precision, recall))
     return Lookup(radius, precision, recall, f1, float(unfound_queries.mean()))
 

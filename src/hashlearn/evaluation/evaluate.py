@@ -81,12 +81,15 @@ class Scores:
 
     @property
     def precision_within_radius(self) -> float:
-        """Mean precision within the protocol's radius; 0 for a query that finds nothing there."""
+        """Mean precision within the protocol's radius; 0 for a query that finds nothing there.
+
+        Only for Hamming distances.
+        """
         return self._mean(f"precision_within_{self.protocol.radius}")
 
     @property
     def recall_within_radius(self) -> float:
-        """Mean recall within the protocol's radius."""
+        """Mean recall within the protocol's radius. Only for Hamming distances."""
         return self._mean(f"recall_within_{self.protocol.radius}")
 
     @cached_property
@@ -130,6 +133,8 @@ class Scores:
         }
 
     def _mean(self, name: str) -> float:
+        if name not in self.per_query:
+            raise ValueError(f"{name} is not defined: a radius is one of Hamming distances")
         return mean_over_queries(self.per_query[name], empty=self.protocol.empty)
 
     @property
@@ -165,8 +170,9 @@ def evaluate(
         If the results are something else.
     ValueError
         If the number of queries differs, an id is outside the ground truth's database, counts hold
-        more items than it, no query has a relevant item, counts are to be judged with
-        ``ties="stable"``, for which the order of tied items is needed, or they hold no gains and
+        more items than it, blocks hold counts at different distances, no query has a relevant item,
+        counts are to be judged with ``ties="stable"``, for which the order of tied items is needed,
+        or they hold no gains and
         NDCG of graded relevance is asked for.
 
     Notes
@@ -174,6 +180,9 @@ def evaluate(
     Give full rankings (``k = len(index)``) unless you know that a shorter list is enough: an item
     that is not listed counts as never retrieved, and with expected ties a cut-off needs the whole
     group of ties that it falls into.
+
+    Precision and recall within a radius are of Hamming distances: for counts at other `levels` they
+    are left out.
 
     Counts are taken to hold the whole database: a query has as many relevant items as they hold
     hits. The ground truth, from which the hits were counted, is not asked a second time.
@@ -221,7 +230,7 @@ def _blocks(results: Results | Iterable[Results]) -> Iterator[Results]:
             for first in range(0, len(block), rows):
                 part = slice(first, first + rows)
                 gains = None if block.gains is None else block.gains[part]
-                yield DistanceCounts(block.retrieved[part], block.hits[part], gains)
+                yield DistanceCounts(block.retrieved[part], block.hits[part], gains, block.levels)
         elif len(block):
             yield block
 
@@ -284,8 +293,9 @@ def _score(
         values[f"recall_at_{k}"] = rankings.recall_at(k, **ties)
     for k, ideal in ideals.items():
         values[f"ndcg_at_{k}"] = rankings.ndcg_at(k, ideal, **ties)
-    values[f"precision_within_{protocol.radius}"] = groups.precision_within(protocol.radius)
-    values[f"recall_within_{protocol.radius}"] = groups.recall_within(protocol.radius)
+    if groups.counts.levels is None:  # a Hamming radius means nothing to another distance
+        values[f"precision_within_{protocol.radius}"] = groups.precision_within(protocol.radius)
+        values[f"recall_within_{protocol.radius}"] = groups.recall_within(protocol.radius)
     # Precision is defined for a query without relevant items too, but follows the policy.
     empty = groups.n_relevant == 0
     values = {name: np.where(empty, np.nan, value) for name, value in values.items()}
@@ -298,6 +308,13 @@ def _join(parts: list[Scores]) -> Scores:
     if not n_relevant.any():
         raise ValueError("no query has a relevant item: there is nothing to score")
     n_levels = max(part.counts.n_levels for part in parts)
+    levels = parts[0].counts.levels
+    for part in parts[1:]:
+        other = part.counts.levels
+        if levels is not other and (
+            levels is None or other is None or not np.array_equal(levels, other)
+        ):
+            raise ValueError("the blocks of results hold counts at different distances")
 
     def stacked(arrays: list[IntArray]) -> IntArray:
         whole = np.zeros((len(n_relevant), n_levels), dtype=np.int64)
@@ -312,6 +329,7 @@ def _join(parts: list[Scores]) -> Scores:
         stacked([part.counts.retrieved for part in parts]),
         stacked([part.counts.hits for part in parts]),
         stacked(gains) if len(gains) == len(parts) else None,
+        levels,
     )
     values = {
         name: np.concatenate([part.per_query[name] for part in parts])

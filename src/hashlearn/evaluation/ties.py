@@ -69,6 +69,31 @@ def count_ties(
     return DistanceCounts(retrieved, hits, worth)
 
 
+def within(counts: DistanceCounts, radius: int) -> slice:
+    """Give the levels within a Hamming radius.
+
+    Parameters
+    ----------
+    counts : DistanceCounts
+        Items at each distance.
+    radius : int
+        Largest distance that counts.
+
+    Returns
+    -------
+    slice
+        Columns of the counts.
+
+    Raises
+    ------
+    ValueError
+        If the counts are at other distances than Hamming's.
+    """
+    if counts.levels is not None:
+        raise ValueError("a radius is one of Hamming distances; the counts are at others")
+    return slice(0, radius + 1)
+
+
 class TieGroups:
     """Judge rankings of which only the counts at each distance are known.
 
@@ -241,8 +266,13 @@ class TieGroups:
         -------
         ndarray of shape (q,), float64
             Relevant share of the items within the radius; 0 where there is no item.
+
+        Raises
+        ------
+        ValueError
+            If the counts are at other distances than Hamming's.
         """
-        inside = slice(0, radius + 1)
+        inside = within(self.counts, radius)
         found = self.counts.retrieved[:, inside].sum(axis=1)
         return divide(self.counts.hits[:, inside].sum(axis=1), found, empty=0.0)
 
@@ -258,8 +288,13 @@ class TieGroups:
         -------
         ndarray of shape (q,), float64
             Relevant items within the radius, divided by `n_relevant`; NaN where that is 0.
+
+        Raises
+        ------
+        ValueError
+            If the counts are at other distances than Hamming's.
         """
-        hits = self.counts.hits[:, : radius + 1].sum(axis=1)
+        hits = self.counts.hits[:, within(self.counts, radius)].sum(axis=1)
         return divide(hits, self.n_relevant, empty=np.nan)
 
     def _inside(self, limit: int | None) -> tuple[IntArray, IntArray]:

@@ -103,9 +103,34 @@ def spherical_distances(query: NDArray[np.uint8], codes: NDArray[np.uint8]) -> N
     >>> spherical_distances(np.array([3], np.uint8), np.array([[1], [3], [4]], np.uint8))
     array([ 1.,  0., inf])
     """
-    differing = np.bitwise_count(codes ^ query).sum(axis=1, dtype=np.float64)
-    shared = np.bitwise_count(codes & query).sum(axis=1, dtype=np.float64)
-    distances = np.full(len(codes), np.inf)
+    differing = np.bitwise_count(codes ^ query).sum(axis=1, dtype=np.int64)
+    shared = np.bitwise_count(codes & query).sum(axis=1, dtype=np.int64)
+    return spherical_quotients(differing, shared)
+
+
+def spherical_quotients(
+    differing: NDArray[np.int64], shared: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Divide numbers of bits that differ by numbers of ones that are shared.
+
+    Parameters
+    ----------
+    differing : ndarray of shape (...), int64
+        Bits that differ.
+    shared : ndarray of shape (...), int64
+        Ones in both codes; the two are broadcast.
+
+    Returns
+    -------
+    ndarray of shape (...), float64
+        Spherical Hamming distances; infinite where no ones are shared, also between equal codes.
+
+    Examples
+    --------
+    >>> spherical_quotients(np.array([2, 4, 0]), np.array([1, 2, 0]))
+    array([ 2.,  2., inf])
+    """
+    distances = np.full(np.broadcast_shapes(differing.shape, shared.shape), np.inf)
     np.divide(differing, shared, out=distances, where=shared > 0)
     return distances
 

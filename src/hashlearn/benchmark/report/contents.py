@@ -126,6 +126,8 @@ class Contents:
         """
         found = []
         for summary in self.summaries:
+            if summary.first.get("distance", "hamming") != "hamming":
+                continue  # one radius is spoken of
             details = self._first_details(summary)
             measured = pooled_weights(details) if details else None
             if measured is not None:

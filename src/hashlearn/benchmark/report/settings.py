@@ -7,7 +7,7 @@ from functools import cached_property
 from hashlearn.benchmark.defaults import default_recipe
 from hashlearn.benchmark.records import Row, fingerprint
 from hashlearn.benchmark.report.words import Metric, is_protocol, metric
-from hashlearn.benchmark.summary import Summary, summarise
+from hashlearn.benchmark.summary import Summary, named, summarise
 from hashlearn.data import Dataset, Split, SplitRecipe, load_dataset
 from hashlearn.evaluation import protocols
 from hashlearn.hashers import methods
@@ -181,9 +181,7 @@ def label_of(row: Row) -> str:
         As ``"ITQ"``, or ``"ITQ (n_iter=200)"`` where arguments were given.
     """
     titles = {method.name: method.class_name for method in methods()}
-    title = titles.get(row["method"], str(row["method"]))
-    given = ", ".join(f"{name}={value}" for name, value in row.get("given", {}).items())
-    return f"{title} ({given})" if given else title
+    return named(titles.get(row["method"], str(row["method"])), row)
 
 
 def _load(name: str, expected: str) -> Dataset | None:

@@ -225,6 +225,8 @@ def command_line(row: Mapping[str, Any], seeds: list[int], protocol: str | None)
     if split.get("seed"):
         words += ["--split-seed", str(split["seed"])]
     words += ["--features", str(row.get("features", "none"))]
+    if "distance" in row:
+        words += ["--distance", str(row["distance"])]
     for key, value in row.get("given", {}).items():
         text = value if isinstance(value, str) else json.dumps(value)
         words += ["--set", f"{row['method']}.{key}={text}"]

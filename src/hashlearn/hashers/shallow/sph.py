@@ -72,9 +72,9 @@ class SpH(Hasher):
 
     Differences from the paper: (1) the number of moves is limited, and moves end where centres run
     away, since some data let no balls overlap in a quarter; `converged_` tells. (2) A radius lies
-    half-way between the two middle distances if :math:`n` is even. The public code of one collection
+    half-way between the two middle distances if :math:`n` is even. Of the public code, one version
     sets a bit to 1 *outside* of the ball, which leaves Hamming distances as they are and spoils
-    spherical ones; another never ends where the tolerances cannot be met.
+    spherical ones; none ends where the tolerances cannot be met.
 
     Centres stay linear combinations of the first ones, so a move costs O(n r^2) whatever the number
     of features is: fit takes O(n d r + n_iter n r^2), encoding a vector O(d r).
