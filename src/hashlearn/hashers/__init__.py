@@ -59,6 +59,10 @@ _METHODS = {
             "Balu, Furon and Jegou 2014, ICASSP",
         ),
         Method(
+            "agh", "AGH", "shallow", "none", "smoothest functions on a graph of anchors",
+            "Liu et al. 2011, ICML",
+        ),
+        Method(
             "sigah", "SiGAH", "deep", "none", "sparse generator against an energy discriminator",
             "Liu et al. 2023, arXiv 2306.06928",
         ),
