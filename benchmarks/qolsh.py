@@ -4,8 +4,8 @@
 
 The data are the first principal components of MNIST; the nearest items of a query among them are
 relevant. Each row is what `hashlearn bench` would write for Hamming distances, without curves and
-with one number more: the mean average precision of the ranking by v^T b / |W b|, the paper's estimate of the cosine
-between the query's own vector and what a code stands for.
+with one number more: the mean average precision of the ranking by v^T b / |W b|, the paper's
+estimate of the cosine between the query's own vector and what a code stands for.
 """
 
 import json

@@ -28,7 +28,7 @@ BREAKS = {
         [*PYTEST, "tests/hashers/test_sigah.py"],
     ),
     "the rotation of ITQ transposed": (
-        "src/hashlearn/hashers/shallow/itq.py",
+        "src/hashlearn/hashers/rotation.py",
         "new = Wt.T @ U.T",
         "new = U @ Wt",
         [*PYTEST, "tests/hashers/test_itq.py"],

@@ -12,9 +12,9 @@ from hashlearn.benchmark import (
     make_hasher,
     rescore,
     run_methods,
+    summarise,
 )
 from hashlearn.benchmark import run as run_module
-from hashlearn.benchmark import summarise
 from hashlearn.codes import hamming_distances, unpack_bits
 from hashlearn.data import Dataset, SplitRecipe, load_dataset
 from hashlearn.evaluation import Protocol, euclidean_neighbors, get_protocol

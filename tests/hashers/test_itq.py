@@ -3,7 +3,7 @@ import pytest
 from sklearn.decomposition import PCA
 
 from hashlearn.hashers import get_method, linear
-from hashlearn.hashers.shallow.itq import (
+from hashlearn.hashers.rotation import (
     learn_rotation,
     quantisation_loss,
     random_rotation,

@@ -63,6 +63,10 @@ _METHODS = {
             "Liu et al. 2011, ICML",
         ),
         Method(
+            "ba", "BA", "shallow", "none", "binary autoencoder, its codes held as variables",
+            "Carreira-Perpinan and Raziperchikolaei 2015, CVPR",
+        ),
+        Method(
             "sigah", "SiGAH", "deep", "none", "sparse generator against an energy discriminator",
             "Liu et al. 2023, arXiv 2306.06928",
         ),

@@ -6,7 +6,6 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
-from sklearn.metrics import pairwise_distances_argmin
 from sklearn.utils import check_scalar
 
 from hashlearn.hashers.base import FloatArray, Hasher
@@ -49,8 +48,9 @@ class AGH(Hasher):
     n_anchors : int, default=300
         Number of anchors :math:`m`; at most the number of training vectors is used. More follow the
         data more closely. Paper: 300.
-    n_nearest : int, default=5
-        Anchors of a vector, :math:`s`. More smooth the graph. Paper: 2 or more, by data set.
+    n_nearest : int, default=2
+        Anchors of a vector, :math:`s`. More smooth the graph, which serves Euclidean neighbours
+        and harms labels. Paper: 2 or more, by data set.
     n_iter : int, default=10
         Rounds of k-means that move the anchors from random training vectors.
     random_state : int, RandomState instance or None, default=None
@@ -113,7 +113,7 @@ class AGH(Hasher):
         *,
         n_layers: Literal[1, 2] = 2,
         n_anchors: int = 300,
-        n_nearest: int = 5,
+        n_nearest: int = 2,
         n_iter: int = 10,
         random_state: Any = None,
     ) -> None:
@@ -197,9 +197,15 @@ def learn_anchors(
     warns of equal vectors. A cluster without vectors keeps its anchor.
     """
     anchors = X[rng.choice(len(X), n_anchors, replace=False)]
+    mean = X.mean(axis=0, dtype=np.float64).astype(np.float32)
     ones, columns = np.ones(len(X), np.float32), np.arange(len(X))
+    nearest = np.empty(len(X), np.intp)
     for _ in range(n_iter):
-        nearest = pairwise_distances_argmin(X, anchors)
+        centers = anchors - mean  # little is lost where all vectors are far from 0
+        norms = np.square(centers).sum(axis=1)
+        for start in range(0, len(X), _ROWS):
+            part = slice(start, start + _ROWS)
+            nearest[part] = (norms - 2 * (X[part] - mean) @ centers.T).argmin(axis=1)
         members = csr_array((ones, (nearest, columns)), shape=(n_anchors, len(X)))
         sizes = np.bincount(nearest, minlength=n_anchors)[:, None]
         anchors = np.where(sizes, (members @ X) / np.maximum(sizes, 1), anchors)
@@ -371,4 +377,4 @@ def second_values(values: FloatArray, thresholds: NDArray[np.float64]) -> FloatA
         y - T1 where y >= 0, T2 - y elsewhere.
     """
     T1, T2 = thresholds
-    return np.where(values >= 0, values - T1, T2 - values).astype(np.float32)
+    return np.asarray(np.where(values >= 0, values - T1, T2 - values), np.float32)
