@@ -194,7 +194,7 @@ def learn_anchors(
     Notes
     -----
     The class of scikit-learn adds up in an order that depends on how its threads are timed, and
-    warns of equal vectors. A cluster without vectors keeps its anchor.
+    warns of equal vectors. Clusters without vectors are dropped.
     """
     anchors = X[rng.choice(len(X), n_anchors, replace=False)]
     mean = X.mean(axis=0, dtype=np.float64).astype(np.float32)
@@ -206,10 +206,11 @@ def learn_anchors(
         for start in range(0, len(X), _ROWS):
             part = slice(start, start + _ROWS)
             nearest[part] = (norms - 2 * (X[part] - mean) @ centers.T).argmin(axis=1)
-        members = csr_array((ones, (nearest, columns)), shape=(n_anchors, len(X)))
-        sizes = np.bincount(nearest, minlength=n_anchors)[:, None]
-        anchors = np.where(sizes, (members @ X) / np.maximum(sizes, 1), anchors)
-    return np.unique(anchors.astype(np.float32), axis=0)
+        sizes = np.bincount(nearest, minlength=len(anchors))
+        members = csr_array((ones, (nearest, columns)), shape=(len(anchors), len(X)))
+        some = sizes > 0
+        anchors = (members @ X)[some] / sizes[some, None].astype(np.float32)
+    return np.unique(anchors, axis=0)
 
 
 def nearest_anchors(
