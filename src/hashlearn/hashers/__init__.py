@@ -67,6 +67,10 @@ _METHODS = {
             "Carreira-Perpinan and Raziperchikolaei 2015, CVPR",
         ),
         Method(
+            "och", "OCH", "shallow", "none", "orders of distances between landmarks",
+            "Liu et al. 2017, AAAI",
+        ),
+        Method(
             "sigah", "SiGAH", "deep", "none", "sparse generator against an energy discriminator",
             "Liu et al. 2023, arXiv 2306.06928",
         ),
