@@ -148,6 +148,13 @@ def test_the_fingerprint_sees_items_labels_and_parts():
     assert fingerprint(Dataset("a", X)) == fingerprint(Dataset("b", X.copy()))
 
 
+def test_the_fingerprint_sees_texts_and_where_they_end():
+    texts = (["ab", "c"], ["a", "bc"], ["abc", ""], ["c", "ab"], ["ab", "\udcff"])
+    assert len({fingerprint(Dataset("a", np.array(pair, object))) for pair in texts}) == 5
+    same = [fingerprint(Dataset("a", np.array(["ab", "c"], kind))) for kind in (str, object)]
+    assert same[0] == same[1]
+
+
 def test_details_say_what_was_found_for_each_query(records, vectors):
     (row,) = run_and_record(records, vectors, JOBS[2:], **ASKED)
     details = records.details(row["id"])

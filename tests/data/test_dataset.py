@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from hashlearn.data import Dataset, SplitRecipe
+from hashlearn.data.dataset import holds_texts
 
 VECTORS = np.arange(12.0).reshape(4, 3)
 
@@ -48,6 +49,27 @@ def test_numbers_of_another_byte_order_become_native():
     np.testing.assert_array_equal(dataset.X, VECTORS)
 
 
+@pytest.mark.parametrize("kind", [str, object, np.dtypes.StringDType()])
+def test_texts_of_any_kind_become_strings_of_their_own_length(kind):
+    given = np.array(["a", "", "naïve\nlines"], dtype=kind)
+    dataset = Dataset("three", given, np.array([0, 1, 0]))
+    assert dataset.X.dtype == object
+    assert dataset.X.tolist() == ["a", "", "naïve\nlines"]
+    assert all(type(text) is str for text in dataset.X)
+    assert holds_texts(dataset.X)
+    assert not holds_texts(Dataset("four", VECTORS).X)
+    assert repr(dataset) == "Dataset('three', X (3,) texts, y (3,) int64)"
+    split = dataset.split(SplitRecipe("all", n_queries=1))
+    assert len(dataset.X[split.database]) == 2
+
+
+def test_a_dataset_does_not_share_texts_with_the_caller():
+    given = np.array(["a", "b"], dtype=object)
+    dataset = Dataset("two", given)
+    given[0] = None
+    assert dataset.X.tolist() == ["a", "b"]
+
+
 @pytest.mark.parametrize("shape", [(2, 4, 5), (2, 4, 5, 1), (2, 4, 5, 3), (2, 4, 5, 4)])
 def test_images_are_bytes_with_channels_last(shape):
     assert Dataset("two", np.zeros(shape, np.uint8)).X.shape == shape
@@ -62,6 +84,9 @@ def test_images_are_bytes_with_channels_last(shape):
         (np.zeros((1, 2, 2, 3, 1), np.uint8), "got the shape"),
         (np.array([[{}]], object), "dtype object"),
         (np.array([["a"]]), "real numbers"),
+        (np.array([], dtype=str), "empty"),
+        (np.array(["a", None], object), "got None in row 1"),
+        (np.array(["a", b"b"], object), "got b'b' in row 1"),
         (np.zeros((2, 2), complex), "real numbers"),
         (np.zeros((2, 4, 4)), "images must be uint8, .* got float64"),
         (np.zeros((2, 3, 4, 5), np.uint8), "1, 3 or 4 channels"),

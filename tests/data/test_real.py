@@ -30,7 +30,8 @@ def test_the_table_is_right(load, name):
     dataset = load(name)
     row = next(row for row in datasets() if row.name == name)
     assert (len(dataset), dataset.X.shape[1:]) == (row.n_samples, row.shape)
-    assert len(np.unique(dataset.y)) == row.n_classes == len(dataset.label_names)
+    n_classes = len(np.unique(dataset.y)) if dataset.y.ndim == 1 else dataset.y.shape[1]
+    assert n_classes == row.n_classes == len(dataset.label_names)
 
 
 def test_mnist_begins_as_everyone_remembers(load):
@@ -95,3 +96,39 @@ def test_the_newsgroups_have_unit_length_and_the_published_split(load):
     split = posts.split(SplitRecipe("test", n_queries=100))
     assert set(split.queries) <= set(posts.splits["test"])
     assert len(split.database) == 11_314
+
+
+def test_reuters_has_the_published_numbers_of_stories_and_topics(load):
+    reuters = load("reuters21578")
+    train, test = reuters.splits["train"], reuters.splits["test"]
+    assert (len(train), len(test)) == (7_775, 3_019)
+    assert reuters.y.any(axis=1).all()
+    counts = dict(zip(reuters.label_names, reuters.y[train].sum(axis=0), strict=True))
+    # the ten largest topics of the train part, as every paper on text categorisation lists them
+    assert {topic: counts[topic] for topic in ("earn", "acq", "money-fx", "grain", "crude")} == {
+        "earn": 2877, "acq": 1650, "money-fx": 538, "grain": 433, "crude": 389,
+    }  # fmt: skip
+    assert np.count_nonzero(reuters.y[train].any(axis=0)) == 115
+    assert len(set(reuters.item_names)) == len(reuters)
+    assert reuters.X[0].startswith("BAHIA COCOA REVIEW")
+    assert not any("<BODY>" in text or "&lt;" in text for text in reuters.X)
+
+
+def test_posts_and_their_embeddings_are_in_one_order_without_senders(load):
+    posts, vectors = load("newsgroups20"), load("newsgroups20_minilm")
+    np.testing.assert_array_equal(posts.y, vectors.y)
+    np.testing.assert_array_equal(posts.splits["test"], vectors.splits["test"])
+    assert posts.label_names == vectors.label_names
+    assert not any(text.startswith(("From:", "Organization:")) for text in posts.X)
+
+
+def test_short_texts_have_the_tags_that_their_words_say(load):
+    for name in ("searchsnippets", "stackoverflow"):
+        texts = load(name)
+        assert len(texts.splits["train"]) + len(texts.splits["test"]) == len(texts)
+        assert "\ufeff" not in texts.X[0]
+    questions = load("stackoverflow")
+    for tag in ("wordpress", "qt", "magento", "osx", "haskell"):
+        number = questions.label_names.index(tag)
+        said = np.array([tag in text.lower() for text in questions.X])
+        assert said[questions.y == number].mean() > 20 * said[questions.y != number].mean()

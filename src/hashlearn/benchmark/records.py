@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashlearn.data import Dataset
+from hashlearn.data.dataset import holds_texts
 from hashlearn.storage import replacing
 
 Row = dict[str, Any]
@@ -62,12 +63,20 @@ def fingerprint(dataset: Dataset) -> str:
     str
         Shape and checksum (CRC-32).
     """
-    parts = [dataset.X, *([] if dataset.y is None else [dataset.y])]
+    X = _as_bytes(dataset.X) if holds_texts(dataset.X) else dataset.X
+    parts = [X, *([] if dataset.y is None else [dataset.y])]
     parts += [rows for _, rows in sorted(dataset.splits.items())]
     checksum = 0
     for part in parts:
         checksum = zlib.crc32(np.ascontiguousarray(part).view(np.uint8).data, checksum)
     return f"{'x'.join(map(str, dataset.X.shape))}-{checksum:08x}"
+
+
+def _as_bytes(texts: NDArray[np.object_]) -> NDArray[np.uint8]:
+    """Write texts one after the other, each behind its length."""
+    encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
+    parts = [len(text).to_bytes(8, "little") + text for text in encoded]
+    return np.frombuffer(b"".join(parts), np.uint8)
 
 
 class Records:

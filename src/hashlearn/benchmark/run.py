@@ -212,8 +212,8 @@ def run_jobs(
             on_error(job, error)
             continue
         row |= {
-            "n_train": len(train),
-            "n_database": len(database),
+            "n_train": len(split.train),
+            "n_database": len(split.database),
             "scores": scores.as_dict(),
             "bit_statistics": bit_statistics(codes, job.n_bits).as_dict(),
             "curves": run_curves(scores, query_codes, codes, job.n_bits, truth),

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hashlearn.data import cifar10, digits, embeddings, mnist, vector_benchmarks
+from hashlearn.data import cifar10, digits, embeddings, mnist, texts, vector_benchmarks
 from hashlearn.data.dataset import Dataset
 from hashlearn.data.vector_benchmarks import VectorBenchmark
 
@@ -21,9 +21,9 @@ class DatasetInfo:
     n_samples : int
         Number of items; of vectors to search in, where queries are apart.
     shape : tuple of int
-        Shape of an item: ``(d,)`` or ``(height, width[, channels])``.
+        Shape of an item: ``(d,)``, ``(height, width[, channels])``, or ``()`` for a text.
     n_classes : int
-        Number of classes; 0 if there are no labels.
+        Number of classes or tags; 0 if there are no labels.
     licence : str
         Terms of use.
     source : str
@@ -56,6 +56,15 @@ class _Entry:
     is_local: Callable[[], bool]
     load: Callable[[bool], Dataset]
     is_downloadable: bool = False
+
+
+def _short_texts(name: str, description: str, n_samples: int, n_classes: int) -> _Entry:
+    return _Entry(
+        description, n_samples, (), n_classes, "none stated; research use, cite",
+        "files to be put in place",
+        lambda: texts.short_texts_are_local(name),
+        lambda _: texts.load_short_texts(name),
+    )  # fmt: skip
 
 
 def _vectors(
@@ -108,6 +117,24 @@ _CATALOG = {
         18_846, (384,), 20, "none stated; research use", "a file to be put in place",
         embeddings.newsgroups_are_local,
         lambda _: embeddings.load_newsgroups(),
+    ),
+    "newsgroups20": _Entry(
+        "Usenet posts of 20 groups: subject and body; 11,314 train, 7,532 test",
+        18_846, (), 20, "none stated; research use", "a file to be put in place",
+        texts.newsgroups_are_local,
+        lambda _: texts.load_newsgroups(),
+    ),
+    "reuters21578": _Entry(
+        "newswire stories with topics as tags, ModApte; 7,775 train, 3,019 test",
+        10_794, (), 118, "research use only", "a file to be put in place",
+        texts.reuters_is_local,
+        lambda _: texts.load_reuters(),
+    ),
+    "searchsnippets": _short_texts(
+        "SearchSnippets", "snippets of web pages; 10,060 train, 2,280 test", 12_340, 8
+    ),
+    "stackoverflow": _short_texts(
+        "StackOverflow", "titles of questions; 16,000 train, 4,000 test", 20_000, 20
     ),
     "sift1m": _vectors(vector_benchmarks.SIFT1M, "SIFT descriptors", "CC0, as usually given"),
     "gist1m": _vectors(vector_benchmarks.GIST1M, "GIST descriptors", "CC0, as usually given"),

@@ -20,8 +20,10 @@ class Dataset:
     ----------
     name : str
         Name of the data set.
-    X : ndarray of shape (n, d), any real dtype; or (n, h, w) or (n, h, w, c), uint8
-        Vectors, or grey or colour images (channels last, c of 1, 3 or 4).
+    X : ndarray of shape (n, d), any real dtype; or (n, h, w) or (n, h, w, c), uint8; or (n,), str
+        Vectors, or grey or colour images (channels last, c of 1, 3 or 4), or texts, which become
+        an array of Python's strings (dtype object: NumPy's own would all be as long as the
+        longest).
     y : ndarray of shape (n,), int; or (n, n_labels), 0/1, default=None
         Class numbers, -1 for an item without one; or one column a label, for items that may have
         several. They become int64 and uint8.
@@ -41,7 +43,8 @@ class Dataset:
         If `splits` is not a mapping.
     ValueError
         If the data set is empty, lengths disagree, an array has a wrong shape or dtype, `X` holds
-        NaN or infinity, or a part names rows that do not exist or one row twice.
+        NaN or infinity or texts and other things, or a part names rows that do not exist or one
+        row twice.
 
     See Also
     --------
@@ -54,6 +57,8 @@ class Dataset:
     Dataset('corners', X (3, 3) float64, y (3,) int64)
     >>> len(dataset)
     3
+    >>> Dataset("poems", np.array(["the rose is red", "the violet blue"]))
+    Dataset('poems', X (2,) texts)
     """
 
     name: str
@@ -82,7 +87,8 @@ class Dataset:
         return len(self.X)
 
     def __repr__(self) -> str:
-        parts = [repr(self.name), f"X {self.X.shape} {self.X.dtype}"]
+        kind = "texts" if holds_texts(self.X) else self.X.dtype
+        parts = [repr(self.name), f"X {self.X.shape} {kind}"]
         if self.y is not None:
             parts.append(f"y {self.y.shape} {self.y.dtype}")
         parts += [f"{name} {len(rows)}" for name, rows in self.splits.items()]
@@ -121,14 +127,32 @@ class Dataset:
         )
 
 
+def holds_texts(X: NDArray[Any]) -> bool:
+    """Tell whether the items of a data set are texts.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, ...), any
+        Items of a `Dataset`.
+
+    Returns
+    -------
+    bool
+        True for texts, False for vectors and images.
+    """
+    return X.dtype == object
+
+
 def _check_items(X: NDArray[Any]) -> NDArray[Any]:
     array = np.asarray(X)
+    if array.dtype.kind in "OTU" and array.ndim == 1:
+        return _check_texts(array)
     if array.dtype.kind not in "buif":
         raise ValueError(f"X must hold real numbers, got the dtype {array.dtype}")
     if array.ndim not in (2, 3, 4):
         raise ValueError(
-            "X must be vectors (n, d) or images (n, height, width) or (n, height, width, "
-            f"channels), got the shape {array.shape}"
+            "X must be vectors (n, d), images (n, height, width) or (n, height, width, channels), "
+            f"or texts (n,), got the shape {array.shape} of {array.dtype}"
         )
     if array.size == 0:
         raise ValueError(f"X is empty: its shape is {array.shape}")
@@ -144,6 +168,16 @@ def _check_items(X: NDArray[Any]) -> NDArray[Any]:
     if array.dtype.kind == "f":
         _check_finite(array)
     return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
+
+
+def _check_texts(array: NDArray[Any]) -> NDArray[np.object_]:
+    texts = array.astype(object)
+    if not len(texts):
+        raise ValueError(f"X is empty: its shape is {array.shape}")
+    for row, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise ValueError(f"X must hold texts or real numbers, got {text!r} in row {row}")
+    return texts
 
 
 def _check_finite(X: NDArray[Any]) -> None:

@@ -139,6 +139,8 @@ class Protocol:
             match the items.
         """
         if self.truth == "euclidean":
+            if X_queries.dtype.kind not in "buif":
+                raise ValueError('truth="euclidean" needs vectors or images, and the items are not')
             left = X_queries.reshape(len(X_queries), -1)
             right = X_database.reshape(len(X_database), -1)
             return NeighborTruth(euclidean_neighbors(left, right, self.n_neighbors), len(right))
