@@ -5,6 +5,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from hashlearn.data import Dataset, SplitRecipe
+from hashlearn.data.dataset import holds_texts
 from hashlearn.evaluation import Protocol, get_protocol
 
 
@@ -13,13 +14,13 @@ def default_features(X: NDArray[Any]) -> str:
 
     Parameters
     ----------
-    X : ndarray of shape (n, ...), numeric
-        Images or vectors.
+    X : ndarray of shape (n, ...), numeric; or (n,), str
+        Images, vectors or texts.
 
     Returns
     -------
     str
-        ``"pixels"`` for images, ``"none"`` for vectors.
+        ``"pixels"`` for images, ``"none"`` for vectors, ``"bagofwords,topics"`` for texts.
 
     Examples
     --------
@@ -27,6 +28,8 @@ def default_features(X: NDArray[Any]) -> str:
     >>> default_features(np.zeros((5, 8, 8)))
     'pixels'
     """
+    if holds_texts(X):
+        return "bagofwords,topics"
     return "pixels" if X.ndim > 2 else "none"
 
 

@@ -2,17 +2,24 @@
 
 from typing import Any
 
+from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.preprocessing import Normalizer, StandardScaler
 
+from hashlearn.features.bagofwords import BagOfWords
 from hashlearn.features.pixels import Pixels
+from hashlearn.features.topics import Topics
 
-__all__ = ["Pixels", "feature_classes", "make_features"]
+__all__ = ["BagOfWords", "Pixels", "Topics", "feature_classes", "make_features"]
 
 _FEATURES: dict[str, Any] = {
     "pixels": Pixels,
+    "bagofwords": BagOfWords,
+    "tfidf": TfidfTransformer,
+    "topics": Topics,
     "standardize": StandardScaler,
     "l2": Normalizer,
 }
+_SIZES = {"bagofwords": "n_terms", "topics": "n_topics"}
 
 
 def make_features(names: str) -> list[Any]:
@@ -21,9 +28,11 @@ def make_features(names: str) -> list[Any]:
     Parameters
     ----------
     names : str
-        ``"pixels"`` (images to centred rows), ``"standardize"`` (mean 0 and variance 1 for each
-        feature), ``"l2"`` (rows of length 1), or several in their order, as ``"pixels,l2"``. An
-        empty string or ``"none"`` names nothing.
+        ``"pixels"`` (images to centred rows), ``"bagofwords"`` (texts to counts of words),
+        ``"tfidf"`` (counts to weights of words, rows of length 1), ``"topics"`` (counts to shares
+        of topics), ``"standardize"`` (mean 0 and variance 1 for each feature), ``"l2"`` (rows of
+        length 1), or several in their order, as ``"pixels,l2"``. Words and topics may be numbered:
+        ``"bagofwords:5000,topics:32"``. An empty string or ``"none"`` names nothing.
 
     Returns
     -------
@@ -33,23 +42,26 @@ def make_features(names: str) -> list[Any]:
     Raises
     ------
     ValueError
-        If a name is unknown.
+        If a name is unknown, or a number is none or stands behind a name that takes none.
 
     Examples
     --------
     >>> make_features("pixels,l2")
     [Pixels(), Normalizer()]
+    >>> make_features("bagofwords,topics:32")
+    [BagOfWords(), Topics(n_topics=32)]
     """
     if names in ("", "none"):
         return []
     transformers = []
-    for name in names.split(","):
-        if name.strip() not in _FEATURES:
+    for part in names.split(","):
+        name, colon, size = part.strip().partition(":")
+        if name not in _FEATURES:
             raise ValueError(
-                f"unknown features {name!r}; there are: {', '.join(_FEATURES)}, none; "
+                f"unknown features {part!r}; there are: {', '.join(_FEATURES)}, none; "
                 "join several by commas"
             )
-        transformers.append(_FEATURES[name.strip()]())
+        transformers.append(_FEATURES[name](**_size(name, size) if colon else {}))
     return transformers
 
 
@@ -62,3 +74,11 @@ def feature_classes() -> dict[str, Any]:
         Classes by their names.
     """
     return {feature.__name__: feature for feature in _FEATURES.values()}
+
+
+def _size(name: str, size: str) -> dict[str, int]:
+    if name not in _SIZES:
+        raise ValueError(f"{name} takes no number; those that do: {', '.join(_SIZES)}")
+    if not size.isdecimal() or int(size) < 1:
+        raise ValueError(f"{name} takes a number as in {name}:64, got {size!r}")
+    return {_SIZES[name]: int(size)}
