@@ -18,13 +18,13 @@ comparison_module = import_module("hashlearn.evaluation.comparison")
 
 
 def make_counts(seed, n_queries=25, n_levels=6, n_database=40):
-    """Count 4 relevant items of each query at random distances."""
+    """Count the relevant items of each query, some have more, at random distances."""
     rng = np.random.default_rng(seed)
     levels = rng.integers(0, n_levels, (n_queries, n_database))
     retrieved, hits = np.zeros((2, n_queries, n_levels), dtype=np.int64)
     for query, item in np.ndindex(levels.shape):
         retrieved[query, levels[query, item]] += 1
-        hits[query, levels[query, item]] += item < 4
+        hits[query, levels[query, item]] += item < 1 + query % 7
     return DistanceCounts(retrieved, hits)
 
 
