@@ -18,6 +18,7 @@ from hashlearn.benchmark import run as run_module
 from hashlearn.codes import hamming_distances, unpack_bits
 from hashlearn.data import Dataset, SplitRecipe, load_dataset
 from hashlearn.evaluation import Protocol, euclidean_neighbors, get_protocol
+from hashlearn.hashers import get_method
 from hashlearn.hashers.base import Hasher
 from hashlearn.hashers.shallow.lsh import LSH
 from hashlearn.models import encode
@@ -67,7 +68,10 @@ def test_a_row_carries_all_that_makes_its_number(run):
                        for k, v in row["protocol"].items()}) == LABELS  # fmt: skip
     assert row["features"] == "standardize"
     assert (row["method"], row["n_bits"], row["seed"]) == ("itq", 8, 3)
-    assert row["parameters"] == {"n_iter": 4}
+    assert row["given"] == {"n_iter": 4}
+    defaults = get_method("itq")().get_params()
+    del defaults["n_bits"], defaults["random_state"]
+    assert row["parameters"] == {**defaults, "n_iter": 4}
     assert row["scores"] == done.scores.as_dict()
     assert row["fit_seconds"] >= 0
     assert row["encode_seconds"] >= 0
@@ -273,7 +277,9 @@ def test_more_bits_find_more_of_the_same_digits(run):
 
 def test_a_hasher_is_made_of_plain_values():
     hasher = make_hasher("ITQ", 8, {"n_iter": 3}, 5)
-    assert hasher.get_params() == {"n_bits": 8, "n_iter": 3, "random_state": 5}
+    assert hasher.get_params() == {
+        **get_method("itq")().get_params(), "n_bits": 8, "n_iter": 3, "random_state": 5,
+    }  # fmt: skip
     with pytest.raises(TypeError, match="n_bits must be an integer"):
         make_hasher("itq", 8.0, {}, 0)
 
