@@ -73,11 +73,12 @@ class OCH(LinearHasher):
 
     Notes
     -----
-    The paper's idea is kept: ordinal constraints of landmarks from k-means instead of those of all
-    pairs, codes relaxed by tanh, a sigmoid of the difference of similarities, hash functions that
-    are orthonormal, gradient descent on the Stiefel manifold. The rest is decided here. The paper's
-    formulas were not at hand, only its public summary and the code that its authors released, which
-    they call another implementation. Differences from the paper: 1, 9 and 10; from that code: all.
+    Of the paper only the summary was at hand; its formulas were not. Kept from it are ordinal
+    relations of a small set, such as clusters, instead of those of all items, relaxed codes, and
+    gradient descent on the Stiefel manifold. The code that its authors released, which they call
+    another implementation, adds the tanh, the logistic function, the similarities and the principal
+    components, which are kept too. Differences from the paper: 1; others cannot be ruled out. From
+    the code: all.
 
     1. One set of triplets is drawn and kept, so that there is one objective, and its loss can be
        seen to fall. The paper descends stochastically; the code takes the triplets of one landmark
@@ -87,8 +88,7 @@ class OCH(LinearHasher):
     3. Triplets come from each landmark's sorted neighbours: the nearer one from the first
        `n_neighbors`, the other from all that are farther; equal distances make none. The code takes
        landmarks by their number, in the order in which k-means left them.
-    4. All triplets count, also those already in order; the code drops these. Its margin, set to 0
-       there, is left out.
+    4. All triplets count. The code leaves out those on one side of a margin, which it sets to 0.
     5. The slope is divided by the number of bits, so that it means the same at any.
     6. :math:`u` is scaled so that the mean square of the first :math:`r` components is 1, where
        tanh is neither linear nor flat; the code takes data as they come.
