@@ -111,6 +111,6 @@ def quadratic_values(
     Returns
     -------
     ndarray of shape (n,), float64
-        z^T G z + q^T z of each column.
+        Value of each column.
     """
     return np.asarray((Z * (G @ Z + Q)).sum(axis=0))

@@ -231,7 +231,7 @@ def nearest_anchors(
     -------
     nearest : ndarray of shape (n, min(n_nearest, m)), intp
         Their numbers, by (distance, number).
-    squared : ndarray of the same shape, float64
+    squared : ndarray of shape (n, min(n_nearest, m)), float64
         Squared distances.
     """
     n_nearest = min(n_nearest, len(anchors))
@@ -375,7 +375,7 @@ def second_values(values: FloatArray, thresholds: NDArray[np.float64]) -> FloatA
     Returns
     -------
     ndarray of shape (n, k), float32
-        y - T1 where y >= 0, T2 - y elsewhere.
+        Where y >= 0, y - T1; elsewhere T2 - y.
     """
     T1, T2 = thresholds
     return np.asarray(np.where(values >= 0, values - T1, T2 - values), np.float32)

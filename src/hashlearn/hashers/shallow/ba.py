@@ -245,7 +245,7 @@ def products(L: NDArray[Any], X: FloatArray) -> NDArray[np.float64]:
 
     Parameters
     ----------
-    L : ndarray of shape (n, r)
+    L : ndarray of shape (n, r), bool or float32
         Left columns. Computed in float32.
     X : ndarray of shape (n, d), float32
         Right columns.
