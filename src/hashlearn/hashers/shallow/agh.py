@@ -51,7 +51,7 @@ class AGH(Hasher):
     n_nearest : int, default=2
         Anchors of a vector, :math:`s`. More smooth the graph, which serves Euclidean neighbours
         and harms labels. Paper: 2 or more, by data set.
-    n_iter : int, default=10
+    n_iter : int, default=5
         Rounds of k-means that move the anchors from random training vectors.
     random_state : int, RandomState instance or None, default=None
         Seed of the first anchors.
@@ -114,7 +114,7 @@ class AGH(Hasher):
         n_layers: Literal[1, 2] = 2,
         n_anchors: int = 300,
         n_nearest: int = 2,
-        n_iter: int = 10,
+        n_iter: int = 5,
         random_state: Any = None,
     ) -> None:
         self.n_bits = n_bits
