@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
-from hashlearn.hashers import get_method, linear
+from hashlearn.hashers import blocks, get_method
 from hashlearn.hashers.rotation import (
     learn_rotation,
     quantisation_loss,
@@ -48,7 +48,7 @@ def test_products_and_loss_are_those_of_plain_loops():
 
 
 def test_products_are_those_of_all_blocks_together(monkeypatch):
-    monkeypatch.setattr(linear, "_BLAS_ENTRIES", 4000)
+    monkeypatch.setattr(blocks, "_BLOCK_ENTRIES", 4000)
     V = np.random.default_rng(2).normal(size=(5000, 4))
     R = random_rotation(4, np.random.RandomState(0))
     expected = np.where(V @ R >= 0, 1.0, -1.0).T @ V

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
-from hashlearn.hashers import linear
-from hashlearn.hashers.moments import Moments, centred_blocks
+from hashlearn.hashers import blocks
+from hashlearn.hashers.moments import Moments
 
 
 @pytest.fixture(name="X")
@@ -15,7 +16,7 @@ def fixture_X():
 
 @pytest.fixture(autouse=True)
 def fixture_small_blocks(monkeypatch):
-    monkeypatch.setattr(linear, "_BLAS_ENTRIES", 2048 * 7)
+    monkeypatch.setattr(blocks, "_BLOCK_ENTRIES", 2048 * 7)
 
 
 @pytest.mark.parametrize("n_rows", [1, 2, 100, 2048, 2049, 5002, 5003])
@@ -46,10 +47,10 @@ def test_one_row_varies_in_nothing(X):
     np.testing.assert_array_equal(Moments(7).update(X[:1]).covariance, np.zeros((7, 7)))
 
 
-def test_centred_blocks_are_all_rows_in_their_order(X):
-    mean = X.mean(axis=0, dtype=np.float64)
-    found = np.full(X.shape, np.nan)
-    for rows, block in centred_blocks(X, mean):
-        assert len(block) <= 2048
-        found[rows] = block
-    np.testing.assert_array_equal(found, X - mean)
+def test_the_number_of_threads_does_not_change_a_bit(X):
+    found = []
+    for threads in (1, 2, 3):
+        with threadpool_limits(threads):
+            found.append(Moments(7).update(X).scatter)
+    np.testing.assert_array_equal(found[1], found[0])
+    np.testing.assert_array_equal(found[2], found[0])

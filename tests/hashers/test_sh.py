@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from hashlearn.hashers import get_method, linear
+from hashlearn.hashers import blocks, get_method
 from hashlearn.hashers.shallow.sh import projected_box, slowest_waves, waves
 
 SH = get_method("sh")
@@ -73,7 +73,7 @@ def test_directions_without_extent_get_no_waves():
 
 
 def test_the_box_runs_from_the_least_to_the_greatest_projection(X, monkeypatch):
-    monkeypatch.setattr(linear, "_BLAS_ENTRIES", 4000)
+    monkeypatch.setattr(blocks, "_BLOCK_ENTRIES", 4000)
     turned = np.linalg.qr(np.random.default_rng(1).normal(size=(4, 4)))[0][:2]
     many = np.concatenate([X] * 9)  # more than a block
     low, high = projected_box(many, X.mean(axis=0, dtype=np.float64), turned)

@@ -5,7 +5,8 @@ from numpy.typing import NDArray
 from scipy.linalg import eigh, solve
 from sklearn.decomposition import PCA
 
-from hashlearn.hashers.moments import Moments, centred_blocks
+from hashlearn.hashers.blocks import each_block
+from hashlearn.hashers.moments import Moments
 
 Matrix = NDArray[np.float64]
 
@@ -105,8 +106,8 @@ def canonical_directions(
     moments = Moments(X.shape[1]).update(X)
     centred = Y - Y.mean(axis=0)
     cross = np.zeros((X.shape[1], Y.shape[1]))
-    for rows, block in centred_blocks(X, moments.mean):
-        cross += block.T @ centred[rows]
+    for part in each_block(lambda rows: (X[rows] - moments.mean).T @ centred[rows], *X.shape):
+        cross += part
     cross /= max(1, len(X) - 1)
     within = _regularised(moments.covariance, regularisation)
     labels = _regularised(centred.T @ centred / max(1, len(X) - 1), regularisation)

@@ -1,7 +1,5 @@
 """Linear functions and distances of vectors, rounded alike whatever is computed together."""
 
-from collections.abc import Iterator
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,34 +9,6 @@ FloatArray = NDArray[np.float32]
 
 _BLOCK_ENTRIES = 1 << 13
 """Sums that NumPy holds at a time; with their terms they stay in a core's cache."""
-
-_BLAS_ENTRIES = 1 << 21
-"""Entries of the blocks that methods learn from: enough for BLAS, 16 MB in double precision."""
-
-
-def row_blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
-    """Divide the rows of a matrix into blocks of bounded memory.
-
-    Parameters
-    ----------
-    n_rows : int
-        Rows in all.
-    n_columns : int
-        Columns, at least 1.
-
-    Yields
-    ------
-    slice
-        The next rows: a block has about two million entries, or one row.
-
-    Examples
-    --------
-    >>> list(row_blocks(3000, 1024))
-    [slice(0, 2048, None), slice(2048, 3000, None)]
-    """
-    size = max(1, _BLAS_ENTRIES // n_columns)
-    for start in range(0, n_rows, size):
-        yield slice(start, min(start + size, n_rows))
 
 
 def linear_values(X: FloatArray, weights: FloatArray, bias: FloatArray) -> FloatArray:

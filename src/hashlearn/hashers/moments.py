@@ -1,12 +1,11 @@
 """Mean and covariance of rows that arrive in batches."""
 
-from collections.abc import Iterator
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hashlearn.hashers.linear import row_blocks
+from hashlearn.hashers.blocks import each_block
 
 
 class Moments:
@@ -84,34 +83,13 @@ class Moments:
         step = mean - self.mean
         total = self.n + len(X)
         if self.scatter.size:
-            for _, block in centred_blocks(X, mean):
-                self.scatter += block.T @ block
+            for part in each_block(lambda rows: _gram(X[rows] - mean), *X.shape):
+                self.scatter += part
             self.scatter += np.outer(step, step * (self.n * len(X) / total))
         self.mean = self.mean + step * (len(X) / total)
         self.n = total
         return self
 
 
-def centred_blocks(
-    X: NDArray[np.float32], mean: NDArray[np.float64]
-) -> Iterator[tuple[slice, NDArray[np.float64]]]:
-    """Go through rows minus their mean in double precision, some at a time.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n, d), float32
-        Rows.
-    mean : ndarray of shape (d,), float64
-        What is subtracted.
-
-    Yields
-    ------
-    rows : slice
-        Which rows.
-    block : ndarray of shape (n_block, d), float64
-        They, centred. The next block overwrites them.
-    """
-    memory: NDArray[np.float64] | None = None
-    for rows in row_blocks(*X.shape):
-        memory = np.empty(X[rows].shape) if memory is None else memory
-        yield rows, np.subtract(X[rows], mean, out=memory[: len(X[rows])])
+def _gram(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    return rows.T @ rows  # NumPy sees that both are one, and computes half of it

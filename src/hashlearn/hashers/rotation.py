@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from hashlearn.hashers.linear import row_blocks
+from hashlearn.hashers.blocks import each_block
 
 
 def random_rotation(size: int, rng: np.random.RandomState) -> NDArray[np.float64]:
@@ -83,10 +83,14 @@ def sign_products(
         of blocks of rows are of the precision of `V`, their sums of double precision.
     """
     turned = R.astype(V.dtype)
-    total = np.zeros(R.shape)
-    for rows in row_blocks(*V.shape):
+
+    def product(rows: slice) -> NDArray[np.floating]:
         positive = (V[rows] @ turned >= 0).astype(V.dtype)
-        total += positive.T @ V[rows]
+        return np.asarray(positive.T @ V[rows])
+
+    total = np.zeros(R.shape)
+    for part in each_block(product, *V.shape):
+        total += part
     return 2 * total - sums
 
 

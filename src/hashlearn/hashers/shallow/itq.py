@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 from sklearn.utils import Tags, check_scalar
 
 from hashlearn.hashers.base import FloatArray, LinearHasher
+from hashlearn.hashers.blocks import each_block
 from hashlearn.hashers.directions import (
     canonical_directions,
     leading_directions,
     principal_directions,
 )
 from hashlearn.hashers.labels import indicator_matrix
-from hashlearn.hashers.linear import row_blocks
 from hashlearn.hashers.rotation import learn_rotation, random_rotation
 from hashlearn.hashers.streams import Stream, StreamHasher
 
@@ -167,8 +167,8 @@ class ITQ(StreamHasher, LinearHasher):
         W[: len(directions)] = directions
         V = np.empty((len(X), self.n_bits), np.float32)
         columns, shift = W.T.astype(np.float32), mean.astype(np.float32)
-        for rows in row_blocks(*X.shape):
-            np.matmul(X[rows] - shift, columns, out=V[rows])
+        for rows, part in each_block(lambda rows: (rows, (X[rows] - shift) @ columns), *X.shape):
+            V[rows] = part
         n_iter = self.n_iter if self.rotation == "learned" else 0
         start = (
             np.eye(self.n_bits)

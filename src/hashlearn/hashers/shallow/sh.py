@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashlearn.hashers.base import FloatArray
+from hashlearn.hashers.blocks import each_block
 from hashlearn.hashers.directions import leading_directions, principal_directions
-from hashlearn.hashers.linear import linear_values, row_blocks
+from hashlearn.hashers.linear import linear_values
 from hashlearn.hashers.streams import Stream, StreamHasher
 
 
@@ -147,8 +148,7 @@ def projected_box(
     """
     low, high = np.full(len(directions), np.inf), np.full(len(directions), -np.inf)
     columns, shift = directions.T.astype(np.float32), mean.astype(np.float32)
-    for rows in row_blocks(*X.shape):
-        projections = (X[rows] - shift) @ columns
+    for projections in each_block(lambda rows: (X[rows] - shift) @ columns, *X.shape):
         low = np.minimum(low, projections.min(axis=0))
         high = np.maximum(high, projections.max(axis=0))
     moved = directions @ (shift - mean)
