@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from scipy.sparse import csr_array, random_array
 from sklearn.base import clone
 from sklearn.datasets import make_blobs
 from sklearn.exceptions import NotFittedError, SkipTestWarning
@@ -40,10 +41,20 @@ def make(name, n_bits=11, random_state=0, **options):
     return get_method(name)(n_bits, random_state=random_state, **options)
 
 
+BLOBS, CLUSTERS = make_blobs(
+    n_samples=700, n_features=16, centers=20, cluster_std=2.0, random_state=0
+)
+
+
+def fit(hasher, X):
+    """Fit with labels where the method needs them: the others must learn without."""
+    y = CLUSTERS[np.arange(X.shape[0]) % len(CLUSTERS)] if hasher.supervised else None
+    return hasher.fit(X, y)
+
+
 @pytest.fixture(name="X", scope="module")
 def fixture_X():
-    X, _ = make_blobs(n_samples=700, n_features=16, centers=20, cluster_std=2.0, random_state=0)
-    return X.astype(np.float32)
+    return BLOBS.astype(np.float32)
 
 
 @every_method
@@ -56,7 +67,7 @@ def test_scikit_learns_checks_pass(name):
 
 @every_method
 def test_bits_are_the_signs_of_the_projections(name, X):
-    hasher = make(name).fit(X)
+    hasher = fit(make(name), X)
     values, bits = hasher.project(X), hasher.transform(X)
     assert values.shape == bits.shape == (700, 11)
     assert values.dtype == np.float32
@@ -66,13 +77,13 @@ def test_bits_are_the_signs_of_the_projections(name, X):
 
 @every_method
 def test_codes_are_the_packed_bits(name, X):
-    hasher = make(name).fit(X)
+    hasher = fit(make(name), X)
     np.testing.assert_array_equal(hasher.encode(X), pack_bits(hasher.transform(X)))
 
 
 @every_method
 def test_a_code_never_depends_on_what_is_encoded_with_it(name, X):
-    hasher = make(name, n_bits=16).fit(X)
+    hasher = fit(make(name, n_bits=16), X)
     whole = hasher.project(X)
     for rows in (1, 7, 255, 256, 257):
         parts = [hasher.project(X[start : start + rows]) for start in range(0, len(X), rows)]
@@ -84,7 +95,7 @@ def test_neither_place_nor_company_nor_memory_nor_threads_change_a_code(name, mo
     # Wide enough for BLAS to divide its sums, and rows so close to 0 that the last bit is a sign.
     rng = np.random.default_rng(0)
     X = rng.standard_normal((300, 785)).astype(np.float32)
-    hasher = make(name, n_bits=24).fit(X)
+    hasher = fit(make(name, n_bits=24), X)
     hasher.bias_ = -hasher.project(X[:1])[0]  # the first row is on every hyperplane, or almost
     X[1:200:2] = X[0]
     alone = np.concatenate([hasher.project(row[None]) for row in X])
@@ -106,9 +117,9 @@ def test_neither_place_nor_company_nor_memory_nor_threads_change_a_code(name, mo
 
 @every_method
 def test_the_same_seed_gives_the_same_codes_and_another_seed_others(name, X):
-    first, again = make(name).fit(X).encode(X), make(name).fit(X).encode(X)
+    first, again = fit(make(name), X).encode(X), fit(make(name), X).encode(X)
     np.testing.assert_array_equal(first, again)
-    other = make(name, random_state=1).fit(X).encode(X)
+    other = fit(make(name, random_state=1), X).encode(X)
     assert (first != other).any() == (name not in FIXED)
 
 
@@ -117,7 +128,7 @@ def test_fitting_leaves_global_seeds_as_they_were(name, X):
     np.random.seed(5)  # noqa: NPY002 - the global state is what is tested
     torch.manual_seed(5)
     before = np.random.get_state()[1].copy(), torch.random.get_rng_state()  # noqa: NPY002
-    make(name).fit(X)
+    fit(make(name), X)
     after = np.random.get_state()[1], torch.random.get_rng_state()  # noqa: NPY002
     np.testing.assert_array_equal(before[0], after[0])
     assert torch.equal(before[1], after[1])
@@ -136,7 +147,7 @@ def test_fitting_writes_neither_into_the_vectors_nor_into_the_labels(name, X):
 
 @every_method
 def test_a_saved_hasher_gives_the_same_codes(name, X, tmp_path):
-    hasher = make(name).fit(X)
+    hasher = fit(make(name), X)
     hasher.save(tmp_path / "it.model")
     for loaded in (load(tmp_path / "it.model"), type(hasher).load(tmp_path / "it.model")):
         assert type(loaded) is type(hasher)
@@ -163,16 +174,16 @@ def test_methods_work_in_pipelines_and_grids(name, X):
 
     pipeline = make_pipeline(StandardScaler(), make(name))
     grid = GridSearchCV(pipeline, {f"{name}__n_bits": [4, 6]}, scoring=score, cv=2)
-    n_bits = grid.fit(X).best_params_[f"{name}__n_bits"]
+    n_bits = grid.fit(X, CLUSTERS).best_params_[f"{name}__n_bits"]
     assert grid.transform(X).shape == (700, n_bits)
-    names = pipeline.fit(X).get_feature_names_out()
+    names = pipeline.fit(X, CLUSTERS).get_feature_names_out()
     assert len(names) == 11
     assert names[0] == f"{name}0"
 
 
 @every_method
 def test_clone_forgets_what_was_learned(name, X):
-    copy = clone(make(name).fit(X))
+    copy = clone(fit(make(name), X))
     assert copy.get_params() == make(name).get_params()
     assert not hasattr(copy, "n_features_in_")
 
@@ -192,14 +203,65 @@ BAD_X = {
 @pytest.mark.parametrize("message", BAD_X)
 def test_vectors_that_cannot_be_learned_from_are_refused(name, message):
     with pytest.raises(ValueError, match=message):
-        make(name, n_bits=2).fit(BAD_X[message])
+        fit(make(name, n_bits=2), BAD_X[message])
 
 
 @every_method
 @pytest.mark.parametrize(("n_bits", "error"), [(0, ValueError), (-1, ValueError), (2.5, TypeError)])
 def test_impossible_numbers_of_bits_are_refused(name, X, n_bits, error):
     with pytest.raises(error, match="n_bits must be"):
-        make(name, n_bits=n_bits).fit(X)
+        fit(make(name, n_bits=n_bits), X)
+
+
+@every_method
+def test_only_supervised_methods_ask_for_labels(name, X):
+    method = next(method for method in methods() if method.name == name)
+    assert get_method(name).supervised == (method.supervision == "labels")
+    if get_method(name).supervised:
+        with pytest.raises(ValueError, match="learns from labels"):
+            make(name).fit(X)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if get_method(name).accepts_sparse])
+def test_sparse_vectors_have_the_codes_of_dense_ones(name):
+    rng = np.random.default_rng(0)
+    X = np.where(rng.random((300, 40)) < 0.2, rng.integers(1, 5, (300, 40)), 0).astype(np.float32)
+    sparse = csr_array(X)
+    hasher = fit(make(name), sparse)
+    np.testing.assert_array_equal(hasher.project(sparse), hasher.project(X))
+    np.testing.assert_array_equal(hasher.encode(sparse[5:9]), hasher.encode(X)[5:9])
+    untidy = csr_array((sparse.data, sparse.indices.copy(), sparse.indptr), sparse.shape)
+    for row in range(300):  # the columns of each row the other way round
+        part = slice(*untidy.indptr[row : row + 2])
+        untidy.indices[part], untidy.data[part] = (
+            untidy.indices[part][::-1],
+            untidy.data[part][::-1],
+        )
+    untidy.has_sorted_indices = untidy.has_canonical_format = False
+    before = untidy.indices.copy()
+    np.testing.assert_array_equal(hasher.project(untidy), hasher.project(X))
+    np.testing.assert_array_equal(untidy.indices, before)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if get_method(name).accepts_sparse])
+def test_sparse_vectors_are_never_made_dense(name):
+    wide = random_array((8000, 250_000), density=2e-5, format="csr", rng=np.random.default_rng(0))
+    hasher = fit(make(name, n_bits=2), wide.astype(np.float32))  # 8 GB if it were dense
+    assert hasher.encode(wide).shape == (8000, 1)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if not get_method(name).accepts_sparse])
+def test_other_methods_refuse_sparse_vectors(name, X):
+    with pytest.raises(TypeError, match=r"[Ss]parse"):
+        fit(make(name), csr_array(X))
+
+
+@every_method
+def test_texts_are_pointed_to_features(name, X):
+    texts = np.array(["a b"] * 700, dtype=object)
+    for use in (lambda rows: fit(make(name), rows), fit(make(name), X).encode):
+        with pytest.raises(ValueError, match="these are texts: put features before it"):
+            use(texts)
 
 
 @every_method
@@ -218,7 +280,7 @@ def test_labels_of_the_wrong_length_are_refused(name, X):
     ],
 )
 def test_vectors_unlike_those_of_fit_are_refused(name, X, rows, message):
-    hasher = make(name).fit(X)
+    hasher = fit(make(name), X)
     for use in (hasher.project, hasher.transform, hasher.encode):
         with pytest.raises(ValueError, match=message):
             use(rows)
@@ -272,7 +334,7 @@ def test_a_batch_that_is_refused_is_not_learned_from(name, X):
 
 @pytest.mark.parametrize("name", LINEAR)
 def test_linear_methods_show_their_functions(name, X):
-    hasher = make(name).fit(X)
+    hasher = fit(make(name), X)
     assert hasher.weights_.shape == (11, 16)
     assert hasher.bias_.shape == (11,)
     values = X.astype(np.float64) @ hasher.weights_.T.astype(np.float64) + hasher.bias_
@@ -281,10 +343,10 @@ def test_linear_methods_show_their_functions(name, X):
     np.testing.assert_array_equal(hasher.project(X), expected)
 
 
-@pytest.mark.parametrize("name", ["itq", "och", "sigah"])
+@pytest.mark.parametrize("name", ["itq", "och", "sigah", "sttm"])
 def test_more_bits_than_features_get_a_clear_error(name, X):
     with pytest.raises(ValueError, match=r"n_bits=17, n_features=16"):
-        make(name, n_bits=17).fit(X)
+        fit(make(name, n_bits=17), X)
 
 
 def mean_average_precision(hasher, X):
@@ -301,13 +363,13 @@ NO_FLOOR = {"lsh", "sph"}  # balls need more dimensions: tests/hashers/test_sph.
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in NO_FLOOR])
 def test_learned_codes_beat_lsh_on_clustered_data(name, X):
-    lsh = np.mean([mean_average_precision(make("lsh", 12, seed).fit(X), X) for seed in range(5)])
+    lsh = np.mean([mean_average_precision(fit(make("lsh", 12, seed), X), X) for seed in range(5)])
     hasher = make(name, 12, **FLOOR_OPTIONS.get(name, {}))
-    assert mean_average_precision(hasher.fit(X), X) > lsh + 0.03
+    assert mean_average_precision(fit(hasher, X), X) > lsh + 0.03
 
 
 def test_lsh_beats_codes_that_know_nothing(X):
-    scrambled = make("lsh", 12).fit(X)
+    scrambled = fit(make("lsh", 12), X)
     score = mean_average_precision(scrambled, X)
     scrambled.weights_ = np.zeros_like(scrambled.weights_)
     assert score > 3 * mean_average_precision(scrambled, X)

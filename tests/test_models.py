@@ -18,11 +18,13 @@ from hashlearn.storage import write_arrays, write_estimators
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (60, 4, 5), np.uint8)
 VECTORS = np.random.default_rng(1).normal(1, 3, (60, 20))
+LABELS = np.arange(60) % 4  # for methods that need them
 
 HASHERS = {
     "lsh": {"n_bits": 20},
     "itq": {"n_bits": 12, "n_iter": 3},
     "sh": {"n_bits": 30},
+    "sttm": {"n_bits": 12, "n_iter": 3},
     "sigah": {"n_bits": 12, "n_epochs": 2, "device": "cpu"},
 }
 
@@ -38,7 +40,7 @@ def test_every_method_is_saved_here():
 @pytest.mark.parametrize("features", ["none", "standardize", "l2", "standardize,l2"])
 @pytest.mark.parametrize("name", HASHERS)
 def test_a_loaded_model_gives_the_same_codes(tmp_path, name, features):
-    model = models.make_model(features, make_hasher(name)).fit(VECTORS)
+    model = models.make_model(features, make_hasher(name)).fit(VECTORS, LABELS)
     models.save(model, tmp_path / "a.model")
     loaded = models.load(tmp_path / "a.model")
     assert type(loaded) is type(model)
@@ -59,7 +61,7 @@ def test_a_loaded_model_takes_images_as_before(tmp_path, features):
 
 @pytest.mark.parametrize("name", HASHERS)
 def test_a_loaded_hasher_knows_all_that_was_learned(tmp_path, name):
-    hasher = make_hasher(name).fit(VECTORS)
+    hasher = make_hasher(name).fit(VECTORS, LABELS)
     hasher.save(tmp_path / "a.model")
     for loaded in (type(hasher).load(tmp_path / "a.model"), hashlearn.load(tmp_path / "a.model")):
         assert type(loaded) is type(hasher)

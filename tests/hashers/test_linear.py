@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_array
 
 from hashlearn import engine
+from hashlearn.hashers import linear
 from hashlearn.hashers.linear import linear_values, squared_distances
 
 KERNELS = [*(engine.native.kernels() if engine.native else ()), "numpy"]
@@ -109,3 +111,15 @@ def test_squared_distances_are_those_of_the_definition_and_of_no_neighbour():
     np.testing.assert_array_equal(found, alone)
     backwards = squared_distances(np.asfortranarray(X)[::-1], centers)[::-1]
     np.testing.assert_array_equal(found, backwards)
+
+
+def test_sparse_rows_have_the_values_of_dense_ones(monkeypatch):
+    rng = np.random.default_rng(0)
+    dense = np.where(rng.random((60, 90)) < 0.3, rng.normal(size=(60, 90)), 0).astype(np.float32)
+    weights = rng.normal(size=(7, 90)) * 10.0 ** rng.integers(-8, 8, 90)
+    weights = weights.astype(np.float32)
+    bias = rng.normal(size=7).astype(np.float32)
+    expected = linear_values(dense, weights, bias)
+    for entries in (1, 200, 1 << 25):  # of one function, of two, of all
+        monkeypatch.setattr(linear, "_SPARSE_ENTRIES", entries)
+        np.testing.assert_array_equal(linear_values(csr_array(dense), weights, bias), expected)

@@ -71,6 +71,10 @@ _METHODS = {
             "Liu et al. 2017, AAAI",
         ),
         Method(
+            "sttm", "STTM", "shallow", "labels", "factorised tags near topics, for texts",
+            "Wang et al. 2013, SIGIR",
+        ),
+        Method(
             "sigah", "SiGAH", "deep", "none", "sparse generator against an energy discriminator",
             "Liu et al. 2023, arXiv 2306.06928",
         ),

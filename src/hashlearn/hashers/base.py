@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -30,21 +31,25 @@ class Hasher(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, A
     distance : {"hamming", "spherical"}
         How the method's paper compares its codes: by the bits that differ, or by these divided by
         the ones that two codes share.
+    accepts_sparse : bool
+        Whether vectors may come as a sparse matrix, which then reaches :meth:`_fit` and
+        :meth:`_project` as float32 in rows (CSR), its columns in order.
     """
 
     supervised: ClassVar[bool] = False
     distance: ClassVar[Distance] = "hamming"
+    accepts_sparse: ClassVar[bool] = False
 
     n_bits: int
     random_state: Any
     n_features_in_: int
 
     @abstractmethod
-    def _fit(self, X: FloatArray, y: NDArray[Any] | None, rng: np.random.RandomState) -> None:
+    def _fit(self, X: Any, y: NDArray[Any] | None, rng: np.random.RandomState) -> None:
         """Learn from validated rows; set attributes that end in an underscore."""
 
     @abstractmethod
-    def _project(self, X: FloatArray) -> FloatArray:
+    def _project(self, X: Any) -> FloatArray:
         """Compute the real values whose signs are the bits, for validated rows.
 
         To the last bit, those of a row must depend neither on the other rows nor on its place among
@@ -72,15 +77,19 @@ class Hasher(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, A
             If `X` is empty, not a matrix, holds NaN or infinity, if a parameter is out of range,
             or if labels are needed and missing or of the wrong length.
         TypeError
-            If `X` is sparse or not numeric, or a parameter has the wrong type.
+            If `X` is not numeric, or sparse and the method does not accept that, or a parameter has
+            the wrong type.
         """
         n_bytes(self.n_bits)  # an integer and at least 1
         if y is None and self.supervised:
-            raise ValueError(f"{type(self).__name__} learns from labels: fit(X, y), y is missing")
-        rows: FloatArray = validate_data(self, X, dtype=np.float32, ensure_min_samples=2)
+            raise ValueError(  # in scikit-learn's words, which its checks want
+                f"{type(self).__name__} requires y to be passed, but the target y is None: it "
+                "learns from labels"
+            )
+        rows = self._check_rows(X, ensure_min_samples=2)
         labels = None if y is None else np.asarray(y)
-        if labels is not None and (labels.ndim not in (1, 2) or len(labels) != len(rows)):
-            raise ValueError(f"y has the shape {labels.shape}, for {len(rows)} samples")
+        if labels is not None and (labels.ndim not in (1, 2) or len(labels) != rows.shape[0]):
+            raise ValueError(f"y has the shape {labels.shape}, for {rows.shape[0]} samples")
         self._fit(rows, labels, check_random_state(self.random_state))
         return self
 
@@ -106,8 +115,7 @@ class Hasher(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, A
             infinity.
         """
         check_is_fitted(self)
-        rows: FloatArray = validate_data(self, X, dtype=np.float32, reset=False)
-        return self._project(rows)
+        return self._project(self._check_rows(X, reset=False))
 
     def transform(self, X: ArrayLike) -> NDArray[np.uint8]:
         """Compute the bits, one a column.
@@ -204,8 +212,22 @@ class Hasher(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, A
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.target_tags.required = self.supervised
+        tags.input_tags.sparse = self.accepts_sparse
         tags.transformer_tags.preserves_dtype = []  # bits are uint8 whatever came in
         return tags
+
+    def _check_rows(self, X: ArrayLike, **checks: Any) -> Any:
+        if isinstance(X, np.ndarray) and X.ndim == 1 and len(X) and isinstance(X[0], str):
+            raise ValueError(
+                f"{type(self).__name__} takes vectors, and these are texts: put features before "
+                "it, such as bagofwords,topics"
+            )
+        sparse = "csr" if self.accepts_sparse else False
+        rows = validate_data(self, X, dtype=np.float32, accept_sparse=sparse, **checks)
+        if issparse(rows) and not rows.has_canonical_format:
+            rows = rows.copy()  # the caller's stays as it is
+            rows.sum_duplicates()
+        return rows
 
     @property
     def _n_features_out(self) -> int:
@@ -226,5 +248,5 @@ class LinearHasher(Hasher):
     weights_: FloatArray
     bias_: FloatArray
 
-    def _project(self, X: FloatArray) -> FloatArray:
+    def _project(self, X: Any) -> FloatArray:
         return linear_values(X, self.weights_, self.bias_)

@@ -1,7 +1,10 @@
 """Linear functions and distances of vectors, rounded alike whatever is computed together."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 
 from hashlearn.engine import available_threads, choose_kernel, native
 
@@ -10,8 +13,11 @@ FloatArray = NDArray[np.float32]
 _BLOCK_ENTRIES = 1 << 13
 """Sums that NumPy holds at a time; with their terms they stay in a core's cache."""
 
+_SPARSE_ENTRIES = 1 << 25
+"""Weights, or sums, of functions that are computed together for sparse rows."""
 
-def linear_values(X: FloatArray, weights: FloatArray, bias: FloatArray) -> FloatArray:
+
+def linear_values(X: Any, weights: FloatArray, bias: FloatArray) -> FloatArray:
     r"""Compute linear functions of rows, each rounded independently of the others.
 
     .. math:: v_{ij} = fl_{32}((((x_{i0} w_{j0} + x_{i1} w_{j1}) + x_{i2} w_{j2}) + ...) + b_j)
@@ -20,8 +26,9 @@ def linear_values(X: FloatArray, weights: FloatArray, bias: FloatArray) -> Float
 
     Parameters
     ----------
-    X : ndarray of shape (n, d), float32
-        Rows.
+    X : ndarray or CSR matrix of shape (n, d), float32
+        Rows. A sparse matrix must have the columns of a row in order, none of them twice; its
+        values are those of the dense one, which is never made.
     weights : ndarray of shape (n_functions, d), float32
         One function a row.
     bias : ndarray of shape (n_functions,), float32
@@ -37,13 +44,16 @@ def linear_values(X: FloatArray, weights: FloatArray, bias: FloatArray) -> Float
     ``X @ weights.T`` is another number in the last bits for a row in another place, among other
     rows or on another processor. Here the order is fixed, and a product of two float32 is exact in
     double precision, so that fused and separate additions round alike: every kernel and every
-    processor gives the same bits.
+    processor gives the same bits. SciPy multiplies a sparse matrix in this order too, and leaving
+    out a zero changes no sum.
 
     Examples
     --------
     >>> linear_values(np.ones((1, 2), np.float32), np.eye(2, dtype=np.float32), np.float32([0, 2]))
     array([[1., 3.]], dtype=float32)
     """
+    if issparse(X):
+        return _sparse_values(X, weights, bias)
     X, weights, bias = (np.ascontiguousarray(part, np.float32) for part in (X, weights, bias))
     values = np.empty((len(X), len(weights)), dtype=np.float32)
     if (kernel := choose_kernel()) != "numpy":
@@ -59,6 +69,19 @@ def linear_values(X: FloatArray, weights: FloatArray, bias: FloatArray) -> Float
             sums += np.multiply.outer(entry, column, out=terms)
         with np.errstate(over="ignore"):  # beyond float32 is infinity
             values[start : start + rows] = sums + bias
+    return values
+
+
+def _sparse_values(X: Any, weights: FloatArray, bias: FloatArray) -> FloatArray:
+    """Compute linear functions of sparse rows, a few at a time, so that they take little memory."""
+    values = np.empty((X.shape[0], len(weights)), dtype=np.float32)
+    rows = X.astype(np.float64)
+    step = max(1, _SPARSE_ENTRIES // max(X.shape))
+    for start in range(0, len(weights), step):
+        part = slice(start, start + step)
+        sums = rows @ np.ascontiguousarray(weights[part].T, dtype=np.float64)
+        with np.errstate(over="ignore"):
+            values[:, part] = sums + bias[part]
     return values
 
 

@@ -5,7 +5,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hashlearn.hashers.base import FloatArray, LinearHasher
+from hashlearn.hashers.base import LinearHasher
 from hashlearn.hashers.streams import Stream, StreamHasher
 
 
@@ -63,6 +63,7 @@ class LSH(StreamHasher, LinearHasher):
     """
 
     needs_covariance = False
+    accepts_sparse = True
 
     def __init__(
         self,
@@ -79,16 +80,17 @@ class LSH(StreamHasher, LinearHasher):
 
     def _fit(
         self,
-        X: FloatArray,
+        X: Any,
         y: NDArray[Any] | None,  # noqa: ARG002
         rng: np.random.RandomState,
     ) -> None:
-        self._place(X.mean(axis=0, dtype=np.float64), X, rng)
+        mean = np.asarray(X.mean(axis=0, dtype=np.float64)).ravel()  # a matrix if X is sparse
+        self._place(mean, X, rng)
 
     def _fit_stream(self, stream: Stream, rng: np.random.RandomState) -> None:
         self._place(stream.moments.mean, stream.sample.rows, rng)
 
-    def _place(self, mean: NDArray[np.float64], X: FloatArray, rng: np.random.RandomState) -> None:
+    def _place(self, mean: NDArray[np.float64], X: Any, rng: np.random.RandomState) -> None:
         """Draw the hyperplanes, and let them go through the mean or the medians of some rows."""
         if self.thresholds not in ("mean", "median"):
             raise ValueError(f'thresholds must be "mean" or "median", got {self.thresholds!r}')
