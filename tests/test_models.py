@@ -24,6 +24,11 @@ HASHERS = {
     "lsh": {"n_bits": 20},
     "itq": {"n_bits": 12, "n_iter": 3},
     "sh": {"n_bits": 30},
+    "sph": {"n_bits": 10},
+    "agh": {"n_bits": 10, "n_anchors": 20},
+    "ba": {"n_bits": 9},
+    "och": {"n_bits": 12, "n_landmarks": 20, "n_triplets": 500, "n_iter": 5},
+    "qolsh": {"n_bits": 24},
     "sttm": {"n_bits": 12, "n_iter": 3},
     "sigah": {"n_bits": 12, "n_epochs": 2, "device": "cpu"},
 }
