@@ -5,6 +5,7 @@ import pytest
 
 from hashlearn.benchmark import papers as papers_module
 from hashlearn.benchmark.papers import load_paper, papers
+from hashlearn.benchmark.plans import plan_table
 from hashlearn.data import datasets
 from hashlearn.evaluation import get_protocol
 from hashlearn.features import make_features
@@ -278,3 +279,19 @@ def test_settings_of_implemented_methods_are_constructor_arguments(name):
     assert paper.method == name
     if name in IMPLEMENTED:
         get_method(name)().set_params(**paper.settings)
+
+
+def test_a_table_says_what_codes_are_compared_by(tmp_path):
+    def distances(document):
+        path = tmp_path / "paper.toml"
+        path.write_text(document)
+        (table,) = load_paper(path).tables
+        return {table.distance, *(job.distance for job in plan_table(table, [0]).jobs)}
+
+    assert distances(GOOD) == {"hamming"}
+    given = GOOD.replace("[[tables]]", '[[tables]]\ndistance = "{}"')
+    assert distances(given.format("spherical")) == {"spherical"}
+    with pytest.raises(
+        ValueError, match="distance must be one of hamming, spherical; got 'cosine'"
+    ):
+        distances(given.format("cosine"))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from hashlearn.codes import Distance
 from hashlearn.data.catalog import NAMES
 from hashlearn.evaluation import get_protocol
 from hashlearn.features import make_features
@@ -95,6 +96,8 @@ class Table:
         One a method; none where the paper prints a picture.
     unit : {"fraction", "percent", "seconds"}, default="fraction"
         How the paper prints the numbers. In the rows, percent have become fractions.
+    distance : {"hamming", "spherical"}, default="hamming"
+        What the paper compares codes by, whatever a method's own paper does.
     note : str, default=""
         Where the paper contradicts itself or leaves something out.
     stand_in : StandIn, optional
@@ -110,6 +113,7 @@ class Table:
     bits: tuple[int, ...]
     rows: tuple[PrintedRow, ...]
     unit: Unit = "fraction"
+    distance: Distance = "hamming"
     note: str = ""
     stand_in: StandIn | None = None
 
@@ -311,7 +315,11 @@ def _stand_in(where: str, given: Any) -> StandIn:
 def _table(where: str, given: Any, stand_ins: Mapping[str, StandIn]) -> Table:
     texts = ("id", "title", "dataset", "features", "protocol", "metric")
     needed: dict[str, type] = {**dict.fromkeys(texts, str), "bits": list, "rows": list}
-    _check(where, given, needed, {"unit": str, "note": str, "stand_in": str})
+    optional = dict.fromkeys(("unit", "distance", "note", "stand_in"), str)
+    _check(where, given, needed, optional)
+    if (distance := given.get("distance", "hamming")) not in get_args(Distance):
+        allowed = _listed(get_args(Distance))
+        raise ValueError(f"{where}: distance must be one of {allowed}; got {distance!r}")
     _check_metric(where, given["protocol"], given["metric"])
     unit = given.get("unit", "seconds" if given["metric"] == "fit_seconds" else "fraction")
     if unit not in get_args(Unit):

@@ -65,7 +65,7 @@ def plan_table(table: Table, seeds: Sequence[int], methods: Collection[str] | No
     rows = [row for row in table.rows if row.method in wanted]
     left_out = tuple(row.label for row in table.rows if row.method not in wanted)
     jobs = tuple(
-        Job(row.method, n_bits, seed, row.parameters)
+        Job(row.method, n_bits, seed, row.parameters, table.distance)
         for row in rows
         for n_bits in row.bits
         for seed in seeds

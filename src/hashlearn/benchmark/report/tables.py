@@ -200,7 +200,7 @@ def _compare(
                 cells.append(None)
                 continue
             printed = row.printed[row.bits.index(n_bits)]
-            summary = _find(settings, row, n_bits, table.metric)
+            summary = _find(settings, table, row, n_bits)
             mean = summary.mean(table.metric) if summary else None
             deviation = summary.deviation(table.metric) if summary else None
             who = verdict(printed, mean, deviation, is_comparable=is_comparable)
@@ -209,14 +209,17 @@ def _compare(
     return Comparison(paper, table, bits, tuple(lines), is_stand_in)
 
 
-def _find(settings: Sequence[Setting], row: PrintedRow, n_bits: int, metric: str) -> Summary | None:
+def _find(
+    settings: Sequence[Setting], table: Table, row: PrintedRow, n_bits: int
+) -> Summary | None:
     for setting in settings:
         for summary in setting.summaries:
             first = summary.first
             if (
                 (first["method"], first["n_bits"]) == (row.method, n_bits)
                 and first.get("given", {}) == dict(row.parameters)
-                and summary.values(metric)
+                and first.get("distance", "hamming") == table.distance
+                and summary.values(table.metric)
             ):
                 return summary
     return None
