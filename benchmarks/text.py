@@ -28,9 +28,11 @@ from hashlearn.evaluation import Protocol, evaluate
 from hashlearn.features import make_features
 from hashlearn.hashers import get_method
 
-TOPICS, WORDS = "bagofwords,topics:64", "bagofwords,tfidf"
-RUNS = {TOPICS: ("lsh", "itq", "sttm"), WORDS: ("lsh", "sttm")}
-VARIANTS: tuple[dict[str, Any], ...] = ({"smoothing": 0.5}, {"learn_confidence": True})
+FEATURES = {"topics": "bagofwords,topics:64", "words": "bagofwords,tfidf"}
+RUNS = {FEATURES["topics"]: ("lsh", "itq", "sttm"), FEATURES["words"]: ("lsh", "sttm")}
+VARIANTS: tuple[dict[str, Any], ...] = (
+    {"alpha": 1000.0}, {"smoothing": 0.5}, {"learn_confidence": True}
+)  # fmt: skip
 SHARES = (0.0, 0.25, 0.5, 1.0)
 
 
@@ -55,6 +57,8 @@ def runs_of(features: str, variants: bool) -> Iterator[tuple[str, float, dict[st
         if variants:
             for settings in VARIANTS:
                 yield name, 1.0, settings
+            for share in SHARES[1:-1]:
+                yield name, share, VARIANTS[0]
 
 
 def measure(
@@ -93,7 +97,7 @@ def main(
     ),
     bits: Annotated[str, typer.Option(help="Code lengths, joined by commas.")] = "16,32,64",
     seeds: Annotated[int, typer.Option(help="Seeds a run.")] = 1,
-    words: Annotated[bool, typer.Option(help="Hash weights of words too.")] = True,
+    features: Annotated[str, typer.Option(help="topics, words or both.")] = "topics,words",
     variants: Annotated[bool, typer.Option(help="Run STTM's options that are off too.")] = True,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Append rows here.")] = None,
 ) -> None:
@@ -101,9 +105,9 @@ def main(
     lengths = [int(n_bits) for n_bits in bits.split(",")]
     for name in datasets.split(","):
         dataset = load_dataset(name, download=False)
-        for features in RUNS if words else (TOPICS,):
+        for kind in features.split(","):
             rows = []
-            for row in measure(dataset, features, lengths, seeds, variants):
+            for row in measure(dataset, FEATURES[kind], lengths, seeds, variants):
                 rows.append(row)
                 if output is not None:
                     with output.open("a", encoding="utf-8") as file:

@@ -142,11 +142,11 @@ def test_arrays_say_their_shape(name):
 
 @pytest.mark.parametrize("method", methods(), ids=lambda method: method.name)
 def test_fitted_attributes_are_those_documented_with_their_shapes_and_types(method):
-    X, _ = make_blobs(n_samples=80, n_features=6, random_state=0)
+    X, y = make_blobs(n_samples=80, n_features=6, random_state=0)
     cls = get_method(method.name)
     options = {"n_epochs": 2, "n_components": 4}  # 4 bits are too few for 6 dimensions
     quick = {name: value for name, value in options.items() if name in signature(cls)}
-    hasher = cls(n_bits=4, random_state=0, **quick).fit(X)
+    hasher = cls(n_bits=4, random_state=0, **quick).fit(X, y)
     attributes = {attribute.name: attribute.type for attribute in ClassDoc(cls)["Attributes"]}
     learned = {key for key in vars(hasher) if key.endswith("_") and not key.startswith("_")}
     assert {key for key in attributes if key.endswith("_")} == learned
