@@ -289,9 +289,7 @@ def test_a_table_says_what_codes_are_compared_by(tmp_path):
         return {table.distance, *(job.distance for job in plan_table(table, [0]).jobs)}
 
     assert distances(GOOD) == {"hamming"}
-    given = GOOD.replace("[[tables]]", '[[tables]]\ndistance = "{}"')
-    assert distances(given.format("spherical")) == {"spherical"}
-    with pytest.raises(
-        ValueError, match="distance must be one of hamming, spherical; got 'cosine'"
-    ):
-        distances(given.format("cosine"))
+    given = GOOD.replace("[[tables]]", '[[tables]]\ndistance = "spherical"')
+    assert distances(given) == {"spherical"}
+    with pytest.raises(ValueError, match="must be one of hamming, spherical; got 'cosine'"):
+        distances(given.replace('"spherical"', '"cosine"'))
