@@ -81,6 +81,13 @@ def test_rows_details_and_the_table_are_kept(run, folder):
         assert records.details(row["id"])["hits"].sum() > 0
 
 
+def test_all_methods_are_run_and_what_cannot_be_is_said(run):
+    ended = run(*QUICK[:3], "--methods", "all", "--bits", "8", "--seeds", "0", "--json", code=1)
+    done = {row["method"] for row in ended.json}
+    assert {"lsh", "itq", "sh", "sttm", "sigah"} <= done
+    assert "Failed: vectors, qolsh, 8 bits, seed 0: " in ended.err  # fewer bits than features
+
+
 def test_scores_are_those_of_the_library(run):
     (row,) = run(*QUICK, "--methods", "itq", "--seeds", "3", "--set", "itq.n_iter=2", "--json").json
     dataset = load_dataset("vectors.npz")

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 def bench(
     methods: Annotated[
-        str | None, typer.Option(help="Methods, joined by commas. Default: all there are.")
+        str | None,
+        typer.Option(help="Methods, joined by commas, or all. Default: lsh,itq; a paper's."),
     ] = None,
     data: Annotated[
         str | None,
@@ -98,7 +99,9 @@ def bench(
     elif table is not None:
         raise ValueError("--table is a table of a paper: give --paper too")
     else:
-        names = [row.name for row in all_methods()] if methods is None else names_in(methods)
+        names = names_in(methods or "lsh,itq")
+        if names == ["all"]:
+            names = [row.name for row in all_methods()]
         lengths = integers_in(bits or "32,64", "--bits")
         settings = settings_in(parameters, of_methods=True)
         jobs = jobs_of(names, lengths, draws, settings, distance_in(distance))
