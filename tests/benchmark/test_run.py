@@ -163,7 +163,7 @@ def test_a_supervised_method_gets_the_labels_of_the_training_items(run, blobs, f
 
 def test_a_supervised_method_without_labels_says_so(run, blobs, monkeypatch):
     monkeypatch.setattr(LSH, "supervised", True)
-    with pytest.raises(ValueError, match="LSH learns from labels"):
+    with pytest.raises(ValueError, match=r"LSH requires y .* learns from labels"):
         run(dataset=Dataset("bare", blobs.X), protocol=Protocol(truth="euclidean", n_neighbors=5))
 
 
