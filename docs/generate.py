@@ -40,17 +40,30 @@ def with_part(document: str, name: str, part: str) -> str:
 
 
 PARTS = {
-    ROOT / "README.md": ("methods", methods_table),
-    ROOT / "docs/results.md": ("results", results_report.report),
-    ROOT / "docs/search.md": ("search", search_report.report),
+    ROOT / "README.md": {"methods": methods_table},
+    ROOT / "docs/results.md": {
+        "neighbors": results_report.neighbors,
+        "labels": results_report.labels,
+        "texts": results_report.texts,
+    },
+    ROOT / "docs/search.md": {"search": search_report.report},
 }
 
+
+def generate(path: Path) -> str:
+    """Make a document anew."""
+    document = path.read_text(encoding="utf-8")
+    for name, make in PARTS[path].items():
+        document = with_part(document, name, make())
+    return document
+
+
 if __name__ == "__main__":
-    for path, (name, make) in PARTS.items():
-        old = path.read_text(encoding="utf-8")
-        new = with_part(old, name, make())
-        if "--check" in sys.argv and new != old:
+    for path in PARTS:
+        new = generate(path)
+        is_new = new != path.read_text(encoding="utf-8")
+        if "--check" in sys.argv and is_new:
             sys.exit(f"{path.name} is not up to date: run `make docs`")
-        if new != old:
+        if is_new:
             with replacing(path) as temporary:
                 temporary.write_text(new, encoding="utf-8")

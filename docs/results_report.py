@@ -1,9 +1,12 @@
-"""Make the tables of docs/results.md from the results in benchmarks/results/mnist.
+"""Make the tables of docs/results.md from the results in benchmarks/results.
 
-The first puts our numbers beside the paper's. The second takes the pooled area apart: from the mean
-over queries of average precision to the one curve of all queries, a step at a time.
+Of MNIST with Euclidean neighbours the first puts our numbers beside the paper's, the second gives
+differences on the same queries, the third takes the pooled area apart: from the mean over queries
+of average precision to the one curve of all queries, a step at a time. Others are of its labels,
+and of texts with tags.
 """
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,7 @@ from hashlearn.benchmark import (
     load_paper,
     summarise,
 )
+from hashlearn.benchmark.summary import named
 from hashlearn.evaluation import pr_curve_by_rank
 from hashlearn.hashers import methods
 from hashlearn.results import DistanceCounts
@@ -27,10 +31,49 @@ RESULTS = Path(__file__).parent.parent / "benchmarks" / "results" / "mnist"
 NAMES = {method.name: method.class_name for method in methods()}
 
 
-def report() -> str:
-    """Make all tables, in Markdown."""
+def labels() -> str:
+    """Compare mean average precision by labels with what PGH's slides print, in Markdown."""
+    (table,) = load_paper("pgh").select("1-pixel")
+    summaries = in_order(summarise(Records(RESULTS.with_name("mnist-labels")).rows()))
+    bits = sorted({one.first["n_bits"] for one in summaries})
+    found = {(name(one), one.first["n_bits"]): one for one in summaries}
+    heads = [f"{n_bits} bits | printed" for n_bits in bits]
+    lines = [f"| method | {' | '.join(heads)} |", "| --- " * (1 + 2 * len(bits)) + "|"]
+    for method in dict.fromkeys(method for method, _ in found):
+        cells = [method]
+        for n_bits in bits:
+            one = found.get((method, n_bits))
+            cells += ["", ""] if one is None else [
+                with_deviation(one, "mean_average_precision"),
+                printed(table, one),
+            ]  # fmt: skip
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def texts() -> str:
+    """Compare precision at 100 on texts with tags, in Markdown."""
+    lines_of = (RESULTS.parent / "text.jsonl").read_text(encoding="utf-8").splitlines()
+    found: dict[tuple[str, ...], dict[int, float]] = {}
+    for row in map(json.loads, lines_of):
+        given = ", ".join(f"{key}={value}" for key, value in row["given"].items())
+        tagged = f"{row['tagged']:.0%}" if row["method"] == "sttm" else ""
+        method = NAMES[row["method"]] + (f", `{given}`" if given else "")
+        key = (row["dataset"], row["features"], method, tagged)
+        found.setdefault(key, {})[row["n_bits"]] = row["scores"]["precision_at_100"]
+    bits = sorted({n_bits for scores in found.values() for n_bits in scores})
+    heads = " | ".join(f"{n_bits} bits" for n_bits in bits)
+    lines = [f"| data | features | method | tagged | {heads} |", "| --- " * (4 + len(bits)) + "|"]
+    for key, scores in found.items():
+        cells = [short(scores[n_bits]) if n_bits in scores else "" for n_bits in bits]
+        lines.append(f"| {' | '.join([*key, *cells])} |")
+    return "\n".join(lines)
+
+
+def neighbors() -> str:
+    """Make the tables of Euclidean neighbours, in Markdown."""
     records = Records(RESULTS)
-    summaries = sorted(summarise(records.rows()), key=lambda one: one.first["n_bits"])
+    summaries = in_order(summarise(records.rows()))
     parts = [scores(summaries), differences(records, summaries), steps(records, summaries)]
     return "\n\n".join(parts)
 
@@ -41,8 +84,8 @@ def scores(summaries: Sequence[Summary]) -> str:
     metrics = ("pooled_pr_area", "precision_at_100", "mean_average_precision")
     lines = [
         "| method | bits | pooled area | printed | precision at 100 | printed | mean average "
-        "precision | fit, seconds |",
-        "| --- " * 8 + "|",
+        "precision |",
+        "| --- " * 7 + "|",
     ]
     for one in summaries:
         cells = [name(one), str(one.first["n_bits"])]
@@ -50,7 +93,6 @@ def scores(summaries: Sequence[Summary]) -> str:
             cells.append(with_deviation(one, metric))
             if metric in tables:
                 cells.append(printed(tables[metric], one))
-        cells.append(f"{one.mean('fit_seconds'):.1f}")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -80,6 +122,8 @@ def steps(records: Records, summaries: Sequence[Summary]) -> str:
         "| --- " * 8 + "|",
     ]
     for one in summaries:
+        if one.first.get("distance", "hamming") != "hamming":
+            continue  # a radius is none of bits
         found = [take_apart(records, row) for row in one.rows]
         means = {key: float(np.mean([values[key] for values in found])) for key in found[0]}
         cells = [
@@ -128,16 +172,24 @@ def area(precision: NDArray[np.float64], recall: NDArray[np.float64]) -> float:
     return float(np.trapezoid(np.r_[precision[0], precision], np.r_[0.0, recall]))
 
 
+def in_order(summaries: Sequence[Summary]) -> list[Summary]:
+    """Sort by code length, then as the table of methods does."""
+    places = list(NAMES)
+    return sorted(
+        summaries, key=lambda one: (one.first["n_bits"], places.index(one.first["method"]))
+    )
+
+
 def name(one: Summary) -> str:
     """Name a method and what it was given."""
-    given = ", ".join(f"{key}={value}" for key, value in one.first["given"].items())
-    return NAMES[one.first["method"]] + (f", `{given}`" if given else "")
+    return named(NAMES[one.first["method"]], one.first)
 
 
 def printed(table: Any, one: Summary) -> str:
     """Look up what the paper prints for a method as it is."""
     for row in table.rows:
-        if row.method == one.first["method"] and dict(row.parameters) == one.first["given"]:
+        same = row.method == one.first["method"] and dict(row.parameters) == one.first["given"]
+        if same and one.first.get("distance", "hamming") == table.distance:
             return short(table.printed(row.label, one.first["n_bits"]))
     return ""
 
