@@ -29,7 +29,7 @@ WRONG = [
     (("fit", "broken.npz", "-o", "OUT"), "broken.npz is not an .npz file, is damaged"),
     (("fit", "new.jpg", "-o", "OUT"), "minimum of 2 is required"),
     (("fit", "photos", "-o", "OUT"), "image_size=(height, width)"),
-    ((*FIT, "--method", "hashnet"), "unknown method 'hashnet'; there are: lsh, itq, sigah"),
+    ((*FIT, "--method", "hashnet"), "unknown method 'hashnet'; there are: lsh, itq, sh, "),
     ((*FIT, "--features", "gist"), "unknown features 'gist'; there are: pixels, "),
     ((*FIT, "--set", "n_iter"), "--set takes name=value, got 'n_iter'"),
     ((*FIT, "--set", "n iter=3"), "--set takes name=value, got 'n iter=3'"),

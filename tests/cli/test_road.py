@@ -83,7 +83,8 @@ def test_options_reach_the_model(run):
     )  # fmt: skip
     *features, hasher = [step for _, step in hashlearn.load("a.model").steps]
     assert [type(step).__name__ for step in features] == ["StandardScaler", "Normalizer"]
-    assert hasher.get_params() == {"n_bits": 7, "n_iter": 3, "random_state": 5}
+    given = {"n_bits": 7, "n_iter": 3, "random_state": 5}
+    assert hasher.get_params() == {**type(hasher)().get_params(), **given}
 
 
 @pytest.mark.parametrize(
