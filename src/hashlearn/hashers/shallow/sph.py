@@ -8,14 +8,15 @@ from numpy.typing import NDArray
 from sklearn.utils import check_scalar
 
 from hashlearn.codes import Distance
-from hashlearn.hashers.base import FloatArray, Hasher
+from hashlearn.hashers.base import FloatArray
 from hashlearn.hashers.linear import squared_distances
+from hashlearn.hashers.streams import Stream, StreamHasher
 
 _FARTHEST = 1e4
 """Centres farther out than this many times the farthest training vector: balls are half-spaces."""
 
 
-class SpH(Hasher):
+class SpH(StreamHasher):
     r"""Hash by whether a vector lies inside of balls that each hold half of the data.
 
     Bit :math:`k` of a vector :math:`x` is
@@ -77,7 +78,8 @@ class SpH(Hasher):
     spherical ones; none ends where the tolerances cannot be met.
 
     Centres stay linear combinations of the first ones, so a move costs O(n r^2) whatever the number
-    of features is: fit takes O(n d r + n_iter n r^2), encoding a vector O(d r).
+    of features is: fit takes O(n d r + n_iter n r^2), encoding a vector O(d r). ``partial_fit``
+    learns from its sample.
 
     References
     ----------
@@ -93,6 +95,7 @@ class SpH(Hasher):
     """
 
     distance: ClassVar[Distance] = "spherical"
+    needs_covariance = False
 
     centers_: FloatArray
     squared_radii_: NDArray[np.float64]
@@ -139,6 +142,9 @@ class SpH(Hasher):
         self.converged_ = self._is_near(errors[-1])
         self.centers_ = (moved @ start + mean).astype(np.float32)
         self.squared_radii_ = np.median(squared_distances(X, self.centers_), axis=0)
+
+    def _fit_stream(self, stream: Stream, rng: np.random.RandomState) -> None:
+        self._fit(stream.sample.rows, None, rng)
 
     def _move(
         self, rows: FloatArray, start: NDArray[np.float64]
