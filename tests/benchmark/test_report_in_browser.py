@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 
+from hashlearn.benchmark import Records
 from hashlearn.benchmark.report import write_report
 
 webdriver = pytest.importorskip("selenium.webdriver")
@@ -309,3 +310,16 @@ def test_the_statistics_of_the_bits_open_their_panels(open_page):
     name = texts(browser, "#bits thead th")[2]
     click(browser, numbers[0])
     assert f"{name}, mean over 2 seeds." in one(browser, "#panel").text
+
+
+def test_more_methods_than_colours_are_told_apart(browser, results, tmp_path):
+    records, row = Records(tmp_path / "many"), results.rows()[0]
+    for n in range(12):
+        asked = {"given": {"n_iter": n}, "parameters": {"n_iter": n}, "id": f"{n:016x}"}
+        records.append({**row, **asked}, {})
+    browser.get(write_report(records.folder, tmp_path / "page")[0].as_uri())
+    drawn = all_of(browser, "#curves svg path.line")
+    looks = {
+        (line.get_attribute("style"), line.get_attribute("stroke-dasharray")) for line in drawn
+    }
+    assert len(drawn) == len(looks) == 12

@@ -20,7 +20,8 @@ const svg = (tag, attributes, ...children) => fill(document.createElementNS(SVG,
 const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 const distinct = (values) => [...new Set(values)];
 const colourOf = (series) => `var(--c${series % N_COLOURS})`;
-const dashOf = (series) => DASHES[series % DASHES.length];
+// After the last colour the first comes again, with another dash.
+const dashOf = (series) => DASHES[(series + Math.floor(series / N_COLOURS)) % DASHES.length];
 
 function short(value) {
   if (value >= 1e6) return `${+(value / 1e6).toPrecision(3)}M`;
