@@ -31,7 +31,7 @@ from hashlearn.hashers import get_method
 FEATURES = {"topics": "bagofwords,topics:64", "words": "bagofwords,tfidf"}
 RUNS = {FEATURES["topics"]: ("lsh", "itq", "sttm"), FEATURES["words"]: ("lsh", "sttm")}
 VARIANTS: tuple[dict[str, Any], ...] = (
-    {"alpha": 1000.0}, {"smoothing": 0.5}, {"learn_confidence": True}
+    {"alpha": 0.1}, {"smoothing": 0.5}, {"learn_confidence": True}
 )  # fmt: skip
 SHARES = (0.0, 0.25, 0.5, 1.0)
 
@@ -57,8 +57,6 @@ def runs_of(features: str, variants: bool) -> Iterator[tuple[str, float, dict[st
         if variants:
             for settings in VARIANTS:
                 yield name, 1.0, settings
-            for share in SHARES[1:-1]:
-                yield name, share, VARIANTS[0]
 
 
 def measure(

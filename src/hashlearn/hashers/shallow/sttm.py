@@ -52,11 +52,10 @@ class STTM(LinearHasher):
         Confidence :math:`a`. Paper: 1.
     absent_weight : float, default=0.01
         Confidence :math:`b`, larger where tags are complete. Paper: 0.01.
-    alpha : float, default=10.0
-        Weight of the size of the tags' vectors, above 0. Larger values make these shorter and so
-        the part of a document's vector that its tags explain longer: they help where every tag has
-        many documents and bits are more than tags (20 Newsgroups: 1,000), and silence rare tags
-        (Reuters).
+    alpha : float, default=1.0
+        Weight of the size of the tags' vectors, above 0, in units of the mean number of documents
+        that have a tag. Larger values make these vectors shorter and so the part of a document's
+        vector that its tags explain longer: they help with many bits, and silence rare tags.
     gamma : float, default=0.0001
         Weight of the topics, above 0. Larger values keep documents nearer to their topics.
     ridge : float, default=1.0
@@ -107,7 +106,10 @@ class STTM(LinearHasher):
     2. The axes are turned (`rotate`). Without it a bit is one topic, that most documents lack.
     3. Training documents are hashed by the hash function, not by their own :math:`y_j`, so that
        equal documents have equal codes.
-    4. `smoothing` and `learn_confidence` are not in the paper. The latter weighs tag :math:`i` by
+    4. :math:`\alpha` is measured by the documents of a tag, so that it means the same for few and
+       for many. Its default was chosen on texts of the train parts of Reuters-21578 and 20
+       Newsgroups.
+    5. `smoothing` and `learn_confidence` are not in the paper. The latter weighs tag :math:`i` by
        :math:`p_i`, of geometric mean 1, and adds :math:`\sum_i p_i` to the objective, which keeps
        rare tags from weighing without bound: :math:`p_i \propto 1 / (1 + \sum_j C_{ij} (T_{ij} -
        u_i^T y_j)^2)`.
@@ -147,7 +149,7 @@ class STTM(LinearHasher):
         topics: Literal["auto", "lda", "pca"] = "auto",
         tag_weight: float = 1.0,
         absent_weight: float = 0.01,
-        alpha: float = 10.0,
+        alpha: float = 1.0,
         gamma: float = 1e-4,
         ridge: float = 1.0,
         n_iter: int = 10,
@@ -179,8 +181,9 @@ class STTM(LinearHasher):
         Theta = self._topics(X, rng)
         if self.rotate:
             Theta = Theta @ np.linalg.qr(rng.standard_normal((self.n_bits, self.n_bits)))[0]
+        alpha = self.alpha * documents_of_a_tag(T)
         U, Y, confidences, self.losses_ = factorise(
-            tags, Theta, self.alpha, self.gamma, self.n_iter, learn_confidence=self.learn_confidence
+            tags, Theta, alpha, self.gamma, self.n_iter, learn_confidence=self.learn_confidence
         )
         self.tag_vectors_ = U.astype(np.float32)
         self.tag_confidences_ = confidences.astype(np.float32)
@@ -281,6 +284,28 @@ def tag_matrix(y: NDArray[Any]) -> NDArray[np.uint8]:
     if not ((y == 0) | (y == 1)).all():
         raise ValueError("tags of the shape (n, n_tags) must be 0 or 1")
     return y.astype(np.uint8)
+
+
+def documents_of_a_tag(T: NDArray[np.uint8]) -> float:
+    """Count the documents that have a tag, on average over the tags that occur.
+
+    Parameters
+    ----------
+    T : ndarray of shape (n, n_tags), uint8
+        1 where a document has a tag.
+
+    Returns
+    -------
+    float
+        Documents a tag; 1 if there is no tag.
+
+    Examples
+    --------
+    >>> documents_of_a_tag(np.uint8([[1, 1, 0], [1, 0, 0], [0, 0, 0]]))
+    1.5
+    """
+    counts = T.sum(axis=0, dtype=np.int64)
+    return float(counts[counts > 0].mean()) if counts.any() else 1.0
 
 
 def make_tags(T: NDArray[np.uint8], a: float, b: float, smoothing: float = 0.0) -> Tags:
