@@ -231,3 +231,15 @@ def test_constant_features_and_copies_of_a_vector_do_no_harm():
     hasher = ITQ(4, random_state=0).fit(X)
     assert np.isfinite(hasher.project(X)).all()
     assert len(np.unique(hasher.encode(X), axis=0)) == 2
+
+
+def test_canonical_directions_are_those_of_the_labelled_vectors():
+    rng = np.random.default_rng(0)
+    y = np.arange(300) % 3
+    X = (rng.normal(size=(300, 6)) + 4 * np.eye(3, 6)[y]).astype(np.float32)
+    strange = np.r_[X, 50 + 9 * rng.normal(size=(100, 6)).astype(np.float32)]
+    options = {"embedding": "cca", "rotation": "identity"}
+    known = ITQ(2, **options).fit(X, y)
+    both = ITQ(2, **options).fit(strange, np.r_[y, np.full(100, -1)])
+    np.testing.assert_allclose(both.weights_, known.weights_, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(both.bias_, known.bias_, rtol=1e-4, atol=1e-4)

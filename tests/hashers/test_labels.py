@@ -10,6 +10,10 @@ def test_each_row_has_a_one_in_the_column_of_its_class(y):
     np.testing.assert_array_equal(indicator_matrix(y), expected)
 
 
+def test_a_class_below_0_is_none():
+    np.testing.assert_array_equal(indicator_matrix(np.array([-1, 4, 2])), [[0, 0], [0, 1], [1, 0]])
+
+
 def test_a_matrix_of_zeros_and_ones_stays_what_it_is():
     Y = np.array([[1, 1], [0, 0]])
     np.testing.assert_array_equal(indicator_matrix(Y), Y)

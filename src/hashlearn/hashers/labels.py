@@ -12,12 +12,13 @@ def indicator_matrix(y: NDArray[Any]) -> NDArray[np.float64]:
     Parameters
     ----------
     y : ndarray of shape (n,) or (n, n_labels), any
-        One class a row, or 0 and 1 for every label.
+        One class a row, -1 (or any number below 0) for a row without one; or 0 and 1 for every
+        label.
 
     Returns
     -------
     ndarray of shape (n, n_labels), float64
-        0 and 1; a column a class, in the order of their sorted names.
+        0 and 1; a column a class, in the order of their sorted names. Zeros for a row without one.
 
     Raises
     ------
@@ -35,7 +36,10 @@ def indicator_matrix(y: NDArray[Any]) -> NDArray[np.float64]:
         if not np.isin(y, (0, 1)).all():
             raise ValueError("a matrix of labels must hold 0 and 1 only")
         return y.astype(np.float64)
-    classes, numbers = np.unique(y, return_inverse=True)
+    known = y >= 0 if y.dtype.kind in "if" else np.ones(len(y), dtype=bool)
+    classes, numbers = np.unique(y[known], return_inverse=True)
     if len(classes) < 2:
-        raise ValueError(f"labels must be of 2 classes or more, all are {classes[0]!r}")
-    return np.eye(len(classes))[numbers]
+        raise ValueError(f"labels must be of 2 classes or more, got {len(classes)}")
+    indicators = np.zeros((len(y), len(classes)))
+    indicators[np.flatnonzero(known), numbers] = 1
+    return indicators

@@ -43,7 +43,8 @@ class ITQ(StreamHasher, LinearHasher):
     n_bits : int, default=32
         Length of the code :math:`r`, at most the number of features and of training vectors.
     embedding : {"pca", "cca"}, default="pca"
-        Directions: principal ones, without labels, or those that agree most with the labels.
+        Directions: principal ones, without labels, or those that agree most with the labels
+        of the vectors that have one (class -1, or a row of zeros, is none).
         The latter are as few as there are labels, one less where each vector has exactly one of
         them. More bits are further cuts through the same few dimensions.
     rotation : {"learned", "random", "identity"}, default="learned"
@@ -139,7 +140,9 @@ class ITQ(StreamHasher, LinearHasher):
             raise ValueError('ITQ with embedding="cca" learns from labels: fit(X, y), y is missing')
         else:
             Y = indicator_matrix(y)
-            mean, directions = canonical_directions(X, Y, self.n_bits, self.regularisation)
+            known = Y.any(axis=1)
+            labelled = (X, Y) if known.all() else (X[known], Y[known])
+            mean, directions = canonical_directions(*labelled, self.n_bits, self.regularisation)
         self._rotate(X, mean, directions, rng)
 
     def _fit_stream(self, stream: Stream, rng: np.random.RandomState) -> None:
