@@ -22,6 +22,7 @@ from hashlearn.benchmark import (
     load_paper,
     summarise,
 )
+from hashlearn.benchmark.report.queries import pooled_weights
 from hashlearn.benchmark.summary import named
 from hashlearn.evaluation import pr_curve_by_rank
 from hashlearn.hashers import methods
@@ -154,16 +155,16 @@ def take_apart(records: Records, row: dict[str, Any]) -> dict[str, float]:
         for query in range(len(counts))
     ]
     ranks = np.unique(np.geomspace(1, row["n_database"], 300).astype(int))
-    half = (recall >= 0.5).argmax(axis=1)
-    weights = np.sort(found[:, (hits.sum(axis=0) / hits[:, -1].sum() >= 0.5).argmax()])
+    weights = pooled_weights(details)
+    assert weights is not None
     return {
         "mean": row["scores"]["mean_average_precision"],
         "own": float(np.mean(own)),
         "rank": area(*pr_curve_by_rank(counts, ranks)),
         "radius": row["scores"]["pooled_pr_area"],
-        "half": float(half.mean()),
-        "spread": float(half.std()),
-        "weight": float(weights[-len(weights) // 10 :].sum() / weights.sum()),
+        "half": weights.own_radius,
+        "spread": weights.own_radius_spread,
+        "weight": weights.shares[10],
     }
 
 
