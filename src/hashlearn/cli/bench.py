@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hashlearn.cli.judging import judgement
 from hashlearn.cli.options import (
     AsJson,
     Distance,
@@ -23,8 +24,7 @@ from hashlearn.hashers import methods as all_methods
 if TYPE_CHECKING:
     from hashlearn import codes
     from hashlearn.benchmark import Job, Paper, Records
-    from hashlearn.data import Dataset, SplitRecipe
-    from hashlearn.evaluation import Protocol
+    from hashlearn.data import Dataset
 
 
 def bench(
@@ -83,6 +83,7 @@ def bench(
     Example: `hashlearn bench --paper sigah --table 2`
     """  # numpydoc ignore=PR01
     from hashlearn.benchmark import Records
+    from hashlearn.evaluation import get_protocol
 
     work = Work(Records(output), again=again)
     draws = integers_in(seeds, "--seeds")
@@ -105,6 +106,8 @@ def bench(
         lengths = integers_in(bits or "32,64", "--bits")
         settings = settings_in(parameters, of_methods=True)
         jobs = jobs_of(names, lengths, draws, settings, distance_in(distance))
+        if protocol is not None:
+            get_protocol(protocol)  # an unknown name fails before anything is loaded
         asked = {
             "queries_from": queries_from, "n_queries": queries, "train_from": train_from,
         }  # fmt: skip
@@ -166,37 +169,6 @@ def jobs_of(
         for n_bits in bits
         for seed in seeds
     ]
-
-
-def judgement(
-    dataset: "Dataset", protocol: str | None, split_seed: int, asked: dict[str, Any]
-) -> "tuple[Protocol, SplitRecipe]":
-    """Choose how to judge and how to split.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        Items.
-    protocol : str or None
-        Name of a protocol.
-    split_seed : int
-        Seed of the draw of queries.
-    asked : dict
-        What of the split was asked for; None where nothing was.
-
-    Returns
-    -------
-    Protocol
-        How to judge.
-    SplitRecipe
-        How to split.
-    """
-    from hashlearn.benchmark import default_protocol, default_recipe
-    from hashlearn.evaluation import get_protocol
-
-    judged = default_protocol(dataset) if protocol is None else get_protocol(protocol)
-    given = {name: value for name, value in asked.items() if value is not None}
-    return judged, replace(default_recipe(dataset, split_seed, protocol), **given)
 
 
 @dataclass

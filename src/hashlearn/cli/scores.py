@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from hashlearn.cli.judging import judgement
 from hashlearn.cli.options import (
     AsJson,
     Column,
@@ -123,7 +124,7 @@ def evaluate(
 
     Example: `hashlearn evaluate mnist --methods lsh,itq,sigah --protocol sigah-mnist`
     """  # numpydoc ignore=PR01
-    from hashlearn.benchmark import default_protocol, default_recipe, run_methods
+    from hashlearn.benchmark import run_methods
     from hashlearn.cli.files import check_output, load_items
     from hashlearn.evaluation import get_protocol
 
@@ -137,16 +138,13 @@ def evaluate(
         "features": features,
         "distance": distance_in(distance),
     }
-    named = None if protocol is None else get_protocol(protocol)
+    if protocol is not None:
+        get_protocol(protocol)  # an unknown name fails before anything is loaded
     dataset = load_items(data, size=image_size, grey=grey, column=column, label_column=label_column)
-    judged = named or default_protocol(dataset)
+    asked = {"queries_from": queries_from, "n_queries": queries}
+    judged, recipe = judgement(dataset, protocol, split_seed, asked)
     if neighbors is not None:
         judged = replace(judged, truth="euclidean", n_neighbors=neighbors)
-    asked: dict[str, Any] = {"queries_from": queries_from, "n_queries": queries}
-    recipe = replace(
-        default_recipe(dataset, split_seed, protocol),
-        **{name: value for name, value in asked.items() if value is not None},
-    )
     rows = []
     try:
         for run in run_methods(dataset, protocol=judged, recipe=recipe, **jobs):
