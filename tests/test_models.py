@@ -54,7 +54,7 @@ def test_a_loaded_model_gives_the_same_codes(tmp_path, name, features):
     np.testing.assert_array_equal(models.encode(loaded, VECTORS), codes)
 
 
-@pytest.mark.parametrize("features", ["pixels", "pixels,standardize,l2"])
+@pytest.mark.parametrize("features", ["pixels", "pixels,standardize,l2", "gist", "gist,l2"])
 def test_a_loaded_model_takes_images_as_before(tmp_path, features):
     model = models.make_model(features, ITQ(12, random_state=0)).fit(IMAGES)
     models.save(model, tmp_path / "a.model")

@@ -93,6 +93,12 @@ BREAKS = {
         "",
         [*NUMPYDOC, "src/hashlearn/codes.py"],
     ),
+    "filters of GIST turned the other way": (
+        "src/hashlearn/features/gist.py",
+        "angle + np.pi * j / n",
+        "angle - np.pi * j / n",
+        [*PYTEST, "tests/features/test_gist.py"],
+    ),
     "an import against the current": (
         "src/hashlearn/evaluation/evaluate.py",
         "from hashlearn.results import DistanceCounts",

@@ -118,7 +118,7 @@ def test_runs_come_as_soon_as_they_are_there(blobs, fits):
         ({"parameters": {"n_bits": 3}}, "lsh has no parameter n_bits besides"),
         ({"parameters": {"random_state": 3}}, "lsh has no parameter random_state besides"),
         ({"bits": [8, 0]}, "n_bits must be at least 1"),
-        ({"features": "gist"}, "unknown features 'gist'"),
+        ({"features": "gabor"}, "unknown features 'gabor'"),
         ({"recipe": SplitRecipe("test")}, "needs a published split"),
         ({"protocol": Protocol(truth="shared_labels")}, "needs labels with 2 axes"),
     ],

@@ -60,9 +60,11 @@ def test_codes_are_those_of_the_model_and_names_those_of_the_files(run):
     np.testing.assert_array_equal(np.load("a.npy"), expected)
 
 
-def test_images_come_in_the_size_and_colours_of_the_model(run):
+@pytest.mark.parametrize("features", ["pixels", "gist"])
+def test_images_come_in_the_size_and_colours_of_the_model(run, features):
     for options, mode in ((), "rgb"), (("--grey",), "grey"):
-        run("fit", "photos", "--image-size", "6x9", *options, "--bits", "8", "-o", "a.model")
+        run("fit", "photos", "--image-size", "6x9", *options, "--bits", "8", "--features", features,
+            "-o", "a.model")  # fmt: skip
         run("encode", "a.model", "new.jpg", "-o", "a.npy")
         model = hashlearn.load("a.model")
         pixels = read_image("new.jpg", size=(6, 9), mode=mode)

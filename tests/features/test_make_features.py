@@ -3,7 +3,7 @@ import pytest
 from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.preprocessing import Normalizer, StandardScaler
 
-from hashlearn.features import BagOfWords, Pixels, Topics, feature_classes, make_features
+from hashlearn.features import BagOfWords, Gist, Pixels, Topics, feature_classes, make_features
 
 
 def test_names_become_transformers_in_their_order():
@@ -20,9 +20,11 @@ def test_transformers_are_new_at_every_call():
     assert make_features("pixels")[0] is not make_features("pixels")[0]
 
 
-@pytest.mark.parametrize("names", ["gist", "pixels,gist", "pixels,,l2", "none,l2", "Pixels"])
+@pytest.mark.parametrize("names", ["gabor", "pixels,gabor", "pixels,,l2", "none,l2", "Pixels"])
 def test_an_unknown_name_gets_the_list_of_names(names):
-    with pytest.raises(ValueError, match=r"unknown features .*pixels, bagofwords, .*, l2, none"):
+    with pytest.raises(
+        ValueError, match=r"unknown features .*pixels, gist, bagofwords, .*, l2, none"
+    ):
         make_features(names)
 
 
@@ -37,6 +39,7 @@ def test_the_names_mean_what_the_documentation_says():
 
 def test_classes_are_listed_by_their_own_names():
     assert feature_classes() == {
-        "Pixels": Pixels, "BagOfWords": BagOfWords, "TfidfTransformer": TfidfTransformer,
-        "Topics": Topics, "StandardScaler": StandardScaler, "Normalizer": Normalizer,
+        "Pixels": Pixels, "Gist": Gist, "BagOfWords": BagOfWords, "Topics": Topics,
+        "TfidfTransformer": TfidfTransformer, "StandardScaler": StandardScaler,
+        "Normalizer": Normalizer,
     }  # fmt: skip

@@ -16,7 +16,7 @@ from hashlearn.data.arrays import read_npy, read_npz
 from hashlearn.data.catalog import NAMES
 from hashlearn.data.images import are_images
 from hashlearn.data.locations import naming
-from hashlearn.features import Pixels
+from hashlearn.features import Gist, Pixels
 from hashlearn.models import Model, encode, hasher_of
 from hashlearn.storage import replacing
 
@@ -87,7 +87,7 @@ def load_items_for(model: Model, data: str, **columns: Any) -> Dataset:
     if data in NAMES or not are_images(Path(data)):
         return load_items(data, **columns)
     first = model if hasher_of(model) is model else model.steps[0][1]
-    shape = first.image_shape_ if isinstance(first, Pixels) else ()
+    shape = first.image_shape_ if isinstance(first, Gist | Pixels) else ()
     if len(shape) < 2:
         raise ValueError(f"the model takes vectors, not images such as {data}")
     return load_items(data, size=f"{shape[0]}x{shape[1]}", grey=len(shape) == 2, **columns)

@@ -31,9 +31,10 @@ Grey = Annotated[bool, typer.Option("--grey", help="Images: read them as grey.")
 Features = Annotated[
     str | None,
     typer.Option(
-        help="What makes vectors of the items: pixels, bagofwords, tfidf, topics, standardize, l2, "
-        "none, or several joined by commas, some with a number, as bagofwords,topics:32. Default: "
-        "pixels for images, bagofwords,topics for texts, none for vectors.",
+        help="What makes vectors of the items: pixels, gist, bagofwords, tfidf, topics, "
+        "standardize, l2, none, or several joined by commas, some with a number, as "
+        "bagofwords,topics:32. Default: pixels for images, bagofwords,topics for texts, none for "
+        "vectors.",
     ),
 ]
 Parameters = Annotated[

@@ -6,13 +6,15 @@ from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.preprocessing import Normalizer, StandardScaler
 
 from hashlearn.features.bagofwords import BagOfWords
+from hashlearn.features.gist import Gist
 from hashlearn.features.pixels import Pixels
 from hashlearn.features.topics import Topics
 
-__all__ = ["BagOfWords", "Pixels", "Topics", "feature_classes", "make_features"]
+__all__ = ["BagOfWords", "Gist", "Pixels", "Topics", "feature_classes", "make_features"]
 
 _FEATURES: dict[str, Any] = {
     "pixels": Pixels,
+    "gist": Gist,
     "bagofwords": BagOfWords,
     "tfidf": TfidfTransformer,
     "topics": Topics,
@@ -28,11 +30,12 @@ def make_features(names: str) -> list[Any]:
     Parameters
     ----------
     names : str
-        ``"pixels"`` (images to centred rows), ``"bagofwords"`` (texts to counts of words),
-        ``"tfidf"`` (counts to weights of words, rows of length 1), ``"topics"`` (counts to shares
-        of topics), ``"standardize"`` (mean 0 and variance 1 for each feature), ``"l2"`` (rows of
-        length 1), or several in their order, as ``"pixels,l2"``. Words and topics may be numbered:
-        ``"bagofwords:5000,topics:32"``. An empty string or ``"none"`` names nothing.
+        ``"pixels"`` (images to centred rows), ``"gist"`` (images to GIST descriptors),
+        ``"bagofwords"`` (texts to counts of words), ``"tfidf"`` (counts to weights of words, rows
+        of length 1), ``"topics"`` (counts to shares of topics), ``"standardize"`` (mean 0 and
+        variance 1 for each feature), ``"l2"`` (rows of length 1), or several in their order, as
+        ``"pixels,l2"``. Words and topics may be numbered: ``"bagofwords:5000,topics:32"``. An empty
+        string or ``"none"`` names nothing.
 
     Returns
     -------
