@@ -190,6 +190,21 @@ def test_scores_are_those_of_the_brute_force_ranking(run, blobs):
     assert done.row["scores"]["mean_average_precision"] == done.scores.mean_average_precision
 
 
+def test_neighbors_are_those_of_the_vectors_that_the_hasher_is_given(blobs):
+    """Standardised vectors have other neighbours where one feature outweighs the rest."""
+    stretched = Dataset("stretched", blobs.X * np.logspace(0, 3, 10), blobs.y)
+    protocol = Protocol(truth="euclidean", n_neighbors=7)
+    (done,) = run_methods(
+        stretched, ["lsh"], [8], protocol=protocol, recipe=RECIPE, features="standardize"
+    )
+    X = done.model[0].transform(stretched.X)
+    near = euclidean_neighbors(X[done.split.queries], X[done.split.database], 7)
+    raw = euclidean_neighbors(stretched.X[done.split.queries], stretched.X[done.split.database], 7)
+    assert (np.sort(near) != np.sort(raw)).any()
+    np.testing.assert_array_equal(done.truth.ids, near)
+    assert rescore(done, stretched, protocol).as_dict() == done.row["scores"]
+
+
 def test_rescoring_is_evaluation_under_another_protocol(run, blobs):
     (done,) = run(["itq"])
     again = rescore(done, blobs, Protocol(truth="euclidean", n_neighbors=7, ties="stable"))

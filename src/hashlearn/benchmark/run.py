@@ -20,7 +20,7 @@ from hashlearn.features import make_features
 from hashlearn.hashers import get_method
 from hashlearn.hashers.base import Hasher
 from hashlearn.index import HammingIndex
-from hashlearn.models import Model, make_model
+from hashlearn.models import Model, hasher_of, make_model
 
 _BLOCK_ENTRIES = 1 << 22
 
@@ -193,12 +193,12 @@ def run_jobs(
         return
     steps = make_features(asked[0]["features"])
     split = dataset.split(recipe)
-    truth = _ground_truth(dataset, split, protocol)
     y = None if dataset.y is None else dataset.y[split.train]
     train = _pass_through(steps, dataset.X[split.train], fit=True)
     is_same = np.array_equal(split.train, split.database)  # a million vectors are not held twice
     database = train if is_same else _pass_through(steps, dataset.X[split.database])
     queries = _pass_through(steps, dataset.X[split.queries])
+    truth = _ground_truth(queries, database, dataset, split, protocol)
     for job, row in missing:
         hasher = make_hasher(job.method, job.n_bits, job.parameters, job.seed)
         try:
@@ -296,7 +296,11 @@ def rescore(run: Run, dataset: Dataset, protocol: Protocol) -> Scores:
     ValueError
         If the protocol does not fit the data.
     """
-    truth = _ground_truth(dataset, run.split, protocol)
+    steps = [] if hasher_of(run.model) is run.model else [step for _, step in run.model.steps[:-1]]
+    queries, database = (
+        _pass_through(steps, dataset.X[rows]) for rows in (run.split.queries, run.split.database)
+    )
+    truth = _ground_truth(queries, database, dataset, run.split, protocol)
     distance = run.row.get("distance", "hamming")
     return _score(run.index, run.database_codes, run.query_codes, truth, protocol, distance)
 
@@ -399,10 +403,17 @@ def _fit_and_encode(
     return measured, index, codes
 
 
-def _ground_truth(dataset: Dataset, split: Split, protocol: Protocol) -> GroundTruth:
-    X, y = dataset.X, dataset.y
+def _ground_truth(
+    queries: NDArray[Any],
+    database: NDArray[Any],
+    dataset: Dataset,
+    split: Split,
+    protocol: Protocol,
+) -> GroundTruth:
+    """Find what is relevant: by labels, or near among the vectors that a hasher is given."""
+    y = dataset.y
     labels = (None, None) if y is None else (y[split.queries], y[split.database])
-    return protocol.ground_truth(X[split.queries], X[split.database], *labels)
+    return protocol.ground_truth(queries, database, *labels)
 
 
 def _pass_through(steps: list[Any], X: NDArray[Any], *, fit: bool = False) -> NDArray[Any]:

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 
 from hashlearn.evaluation.conventions import Denominator, Empty, Gain, Ties
 from hashlearn.evaluation.ground_truth import (
@@ -119,7 +120,7 @@ class Protocol:
         Parameters
         ----------
         X_queries : ndarray of shape (q, ...), numeric
-            Queries; rows of more than one axis are flattened.
+            Queries, as a hasher is given them; rows of more than one axis are flattened.
         X_database : ndarray of shape (n, ...), numeric
             Database items.
         y_queries : ndarray of shape (q,) or (q, n_labels), int, optional
@@ -139,8 +140,10 @@ class Protocol:
             match the items.
         """
         if self.truth == "euclidean":
-            if X_queries.dtype.kind not in "buif":
-                raise ValueError('truth="euclidean" needs vectors or images, and the items are not')
+            if issparse(X_queries) or X_queries.dtype.kind not in "buif":
+                raise ValueError(
+                    'truth="euclidean" needs images or dense vectors, and the items are not'
+                )
             left = X_queries.reshape(len(X_queries), -1)
             right = X_database.reshape(len(X_database), -1)
             return NeighborTruth(euclidean_neighbors(left, right, self.n_neighbors), len(right))
