@@ -78,6 +78,10 @@ _METHODS = {
             "sigah", "SiGAH", "deep", "none", "sparse generator against an energy discriminator",
             "Liu et al. 2023, arXiv 2306.06928",
         ),
+        Method(
+            "neighbormatching", "NeighborMatching", "deep", "none",
+            "neighbours of codes as those of vectors", "this library",
+        ),
     )
 }  # fmt: skip
 

@@ -38,6 +38,34 @@ def batches(n_samples: int, batch_size: int, device: torch.device) -> Iterator[t
             yield rows
 
 
+def endless_batches(
+    n_samples: int, batch_size: int, device: torch.device
+) -> Iterator[torch.Tensor]:
+    """Draw shuffled batches of row numbers, all of one size, epoch after epoch."""
+    size = min(n_samples, batch_size)
+    while True:
+        for rows in torch.split(torch.randperm(n_samples).to(device), size):
+            if len(rows) == size:
+                yield rows
+
+
+def squared_distances(x: torch.Tensor) -> torch.Tensor:
+    """Compute the squared Euclidean distance of every pair of rows, never below 0.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, d), float32
+        Vectors.
+
+    Returns
+    -------
+    Tensor of shape (n, n), float32
+        Squared distances.
+    """
+    norms = x.square().sum(dim=1)
+    return torch.addmm(norms, x, x.T, alpha=-2).add_(norms[:, None]).clamp_(min=0)
+
+
 def progress(n_epochs: int, description: str) -> Iterator[int]:
     """Count epochs under a progress bar on standard error; silent when that is no terminal."""
     if not sys.stderr.isatty():
