@@ -25,6 +25,7 @@ from hashlearn.models import load
 
 QUICK = {
     "och": {"n_landmarks": 200, "n_triplets": 10_000, "n_iter": 50},
+    "sgh": {"n_iter": 300, "batch_size": 64},
     "sigah": {"n_epochs": 3, "batch_size": 64},
     "qolsh": {"n_components": 2},  # it takes no fewer bits than dimensions
 }

@@ -75,6 +75,10 @@ _METHODS = {
             "Wang et al. 2013, SIGIR",
         ),
         Method(
+            "sgh", "SGH", "deep", "none", "shortest description by a linear decoder",
+            "Dai et al. 2017, ICML",
+        ),
+        Method(
             "sigah", "SiGAH", "deep", "none", "sparse generator against an energy discriminator",
             "Liu et al. 2023, arXiv 2306.06928",
         ),
