@@ -55,6 +55,10 @@ def loop_description_length(model, x, odds, h):
     return length
 
 
+def drawing_error(model, x, h):
+    return h @ model.U + model.c - x
+
+
 def probabilities(odds):
     """The probability of each code, for each vector."""
     p = torch.sigmoid(odds)[:, None]
@@ -79,7 +83,8 @@ def expected_gradient(model, x, estimator):
     total = [torch.zeros_like(part) for part in model]
     for row, logits, weights in zip(x, odds, probabilities(odds), strict=True):
         for h, q in zip(CODES, weights, strict=True):
-            slopes = estimate_gradient(model, row[None], logits[None], h[None], estimator)
+            error = drawing_error(model, row[None], h[None])
+            slopes = estimate_gradient(model, row[None], logits[None], h[None], error, estimator)
             total = [a + q * b / len(x) for a, b in zip(total, slopes, strict=True)]
     return Model(*total)
 
@@ -106,13 +111,14 @@ def test_the_description_length_is_that_of_its_definition(model, x):
     expected = 0.0
     for row, logits, weights in zip(x, odds, probabilities(odds), strict=True):
         for h, q in zip(CODES, weights, strict=True):
-            expected += q * description_length(model, row[None], logits[None], h[None])[2] / 6
+            error = drawing_error(model, row[None], h[None])
+            expected += q * description_length(model, logits[None], error)[2] / 6
     assert expected.item() == pytest.approx(expected_length(model, x), rel=1e-9)
 
 
 def test_the_parts_of_the_description_length_are_those_of_loops(model, x):
     odds, h = x @ model.W.T + model.b, CODES[:6]
-    reconstruction, spent, total = description_length(model, x, odds, h)
+    reconstruction, spent, total = description_length(model, odds, drawing_error(model, x, h))
     errors = [loop_squared_error(model, a, b) for a, b in zip(x.tolist(), h.tolist(), strict=True)]
     assert reconstruction.item() == pytest.approx(sum(errors) / 6)
     assert spent.item() == pytest.approx(divergence(odds, model.beta).mean().item())
@@ -141,8 +147,8 @@ def test_the_difference_is_what_a_bit_changes_and_the_derivative_is_off_by_half_
     model, x
 ):
     for row, h in itertools.product(x, CODES):
-        error = (h @ model.U + model.c - row)[None]
-        difference = bit_slopes(error, h[None], model.U)[0].tolist()
+        error = drawing_error(model, row[None], h[None])
+        difference = bit_slopes(error, h[None], model.U, "difference")[0].tolist()
         derivative = bit_slopes(error, h[None], model.U, "derivative")[0].tolist()
         for k in range(3):
             ends = []
@@ -201,7 +207,7 @@ def test_many_draws_agree_with_the_expectation_in_one_dimension(estimator):
         torch.manual_seed(0)
         h = draw_codes(odds)
     expected = expected_gradient(model, x, estimator)
-    got = estimate_gradient(model, many, odds, h, estimator)
+    got = estimate_gradient(model, many, odds, h, drawing_error(model, many, h), estimator)
     for a, b in zip(got, expected, strict=True):
         torch.testing.assert_close(a, b, rtol=0.02, atol=0.02)
 
@@ -246,16 +252,17 @@ def test_training_shortens_the_description_and_keeps_its_history(X):
     assert all(values.dtype == np.float32 for values in history.values())
     for name in ("reconstruction", "description_length"):
         assert history[name][-20:].mean() < history[name][:20].mean()
-    assert history["reconstruction"][-20:].mean() < 0.5
+    assert history["reconstruction"][-20:].mean() < 0.6
     assert history["divergence"].min() >= 0
 
 
 def test_noise_and_prior_become_those_of_the_data(X):
-    """At the optimum they are the mean error and the share of set bits."""
-    hasher = SGH(8, n_iter=3000, batch_size=100, random_state=0).fit(X)
-    error = np.square(hasher.reconstruct(hasher.encode(X)) - X).mean()
-    assert hasher.noise_**2 == pytest.approx(error, rel=0.2)
-    np.testing.assert_allclose(hasher.prior_, hasher.transform(X).mean(axis=0), atol=0.08)
+    """At the optimum they are the mean squared error and the mean probability of a bit."""
+    hasher = SGH(8, batch_size=100, random_state=0).fit(X)
+    error = hasher.history_["reconstruction"][-200:].mean() * X.var(axis=0).mean()
+    assert hasher.noise_**2 == pytest.approx(error, rel=0.03)
+    p = 1 / (1 + np.exp(-hasher.project(X)))
+    np.testing.assert_allclose(hasher.prior_, p.mean(axis=0), atol=0.03)
 
 
 def test_the_scale_and_place_of_the_vectors_do_not_matter(X):

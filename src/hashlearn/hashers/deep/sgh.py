@@ -8,6 +8,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from hashlearn.codes import unpack_bits
@@ -16,7 +17,7 @@ from hashlearn.hashers.base import FloatArray, LinearHasher
 from hashlearn.hashers.deep._torch import find_device, progress, seeded
 from hashlearn.hashers.linear import linear_values
 
-Estimator = Literal["difference", "derivative"]
+Estimator = Literal["derivative", "difference"]
 
 _LEAST_LOG_VARIANCE = -20.0
 """Where codes draw their vectors exactly, the variance would go to 0, its inverse to infinity."""
@@ -40,14 +41,15 @@ class SGH(LinearHasher):
               = E_{h \sim q} \frac{\|x - U^T h - c\|^2}{2 \rho^2} + \frac{d}{2} \log 2 \pi \rho^2
               + KL(q(h | x) \| p(h)).
 
-    A batch gets one draw, :math:`h_k = [p_k \ge \xi_k]` with :math:`\xi_k` uniform in [0, 1]. The
-    derivative of an expectation by :math:`p_k` is the expected difference that bit :math:`k` makes,
-    and here this difference is known from the draw alone: with :math:`e = U^T h + c - x`,
+    The bits are drawn once in a step, :math:`h_k = [p_k \ge \xi_k]` with :math:`\xi_k` uniform in
+    [0, 1]. The derivative of an expectation by :math:`p_k`, the distributional derivative, is the
+    expected difference that bit :math:`k` makes. With :math:`e = U^T h + c - x` this is
 
     .. math:: \tfrac12 \|e\|^2_{h_k = 1} - \tfrac12 \|e\|^2_{h_k = 0}
-              = u_k^T e + (\tfrac12 - h_k) \|u_k\|^2.
+              = u_k^T e + (\tfrac12 - h_k) \|u_k\|^2,
 
-    The bits of a vector are then the more probable ones, :math:`[l \ge 0]`.
+    of which the first term, the derivative by :math:`h_k`, is taken. In the end the bits of a
+    vector are the more probable ones, :math:`[l \ge 0]`.
 
     Parameters
     ----------
@@ -58,14 +60,14 @@ class SGH(LinearHasher):
         Gaussian, which is ``"lsh"``. ``"itq"`` ends at the same quality.
     stochastic : bool, default=True
         Whether bits are drawn. If not, :math:`\xi = 1/2`, as in the code that the authors released.
-    estimator : {"difference", "derivative"}, default="difference"
-        What stands for the derivative by :math:`p_k`: the difference above, whose mean is right, or
-        :math:`u_k^T e`, the derivative by :math:`h_k` at the draw. Paper: ``"derivative"``.
-    n_iter : int, default=1500
+    estimator : {"derivative", "difference"}, default="derivative"
+        What stands for the derivative by :math:`p_k`: the first term above, or all of it, whose
+        mean is right. The latter gives surer bits. Paper: ``"derivative"`` (released code).
+    n_iter : int, default=3000
         Steps. Paper: 5,000 (released code).
     batch_size : int, default=500
         Vectors a step, drawn with replacement; no more than there are. Paper: 500 (released code).
-    lr : float, default=0.03
+    lr : float, default=0.01
         Step size of Adam at the start, from which it falls to 0 along a line. Paper: 0.01, constant
         (released code).
     device : str, default="auto"
@@ -97,19 +99,23 @@ class SGH(LinearHasher):
 
     Notes
     -----
-    Defaults were chosen on queries held out of MNIST's training images. Differences from the paper:
+    Defaults were chosen on queries held out of MNIST's training images.
 
-    1. The difference that a bit makes is computed, not replaced by a derivative. For this decoder
-       the latter is off by :math:`(p_k - \tfrac12) \|u_k\|^2 / \rho^2` in the mean. Just that is
-       lost if :math:`E \|x - U^T h - c\|^2` is replaced by its value at the mean code,
-       :math:`\|x - U^T p - c\|^2`, so that the encoder no longer gains by being sure.
-    2. The divergence is computed, not drawn. The released code, where :math:`\xi = 1/2`, adds the
+    In the mean the estimator ``"derivative"`` is off by :math:`(p_k - \tfrac12) \|u_k\|^2`. The
+    encoder then follows the gradient of :math:`\|x - U^T p - c\|^2`, the squared error at the mean
+    code, and not of its expectation, which is larger by :math:`\sum_k p_k (1 - p_k) \|u_k\|^2`: it
+    gains nothing by being sure. Descriptions become longer, and codes better in the pooled area, by
+    3 to 6 points on MNIST; in mean average precision the two are level.
+
+    Differences from the paper:
+
+    1. The divergence is computed, not drawn. The released code, where :math:`\xi = 1/2`, adds the
        cross-entropy of the bits instead, which has the other sign: it makes bits surer.
-    3. Data is centred and divided by the root of the mean variance of its features. The released
-       code learns a scale of each feature besides, which :math:`U` can take up, and penalises the
-       norms of :math:`W` and :math:`U` a little.
-    4. The start is rescaled so that the mean square of :math:`l` is 1.
-    5. The step size falls, so that noise dies away. The released code means to halve it every 2,000
+    2. Data is centred and divided by the root of the mean variance of its features. The released
+       code learns a scale of each feature besides, which :math:`U` can take up, fixes
+       :math:`\rho`, and penalises the norms of :math:`W` and :math:`U` a little.
+    3. The start is rescaled so that the mean square of :math:`l` is 1.
+    4. The step size falls, so that noise dies away. The released code means to halve it every 2,000
        steps and does not.
 
     Fit takes O(n_iter batch_size d r) besides the start, encoding a vector O(d r).
@@ -142,10 +148,10 @@ class SGH(LinearHasher):
         *,
         init: str = "lsh",
         stochastic: bool = True,
-        estimator: Estimator = "difference",
-        n_iter: int = 1500,
+        estimator: Estimator = "derivative",
+        n_iter: int = 3000,
         batch_size: int = 500,
-        lr: float = 0.03,
+        lr: float = 0.01,
         device: str = "auto",
         random_state: Any = None,
     ) -> None:
@@ -172,7 +178,8 @@ class SGH(LinearHasher):
         scale = float(np.sqrt(np.square(centred, dtype=np.float64).mean())) or 1.0
         centred /= np.float32(scale)
         start = self._start(centred, rng)
-        with seeded(rng, device):
+        # Threads wait for one another after each small product, on a busy machine for very long.
+        with seeded(rng, device), threadpool_limits(1):
             model = self._build(start, centred, device)
             self._train(torch.from_numpy(centred).to(device), model)
         W, b, U, c, beta, log_variance = (part.cpu().numpy().astype(np.float64) for part in model)
@@ -212,11 +219,13 @@ class SGH(LinearHasher):
         batch_size = min(self.batch_size, len(data))
         steps = []
         for step in progress(self.n_iter, "SGH"):
-            x = data[torch.randint(len(data), (batch_size,), device=data.device)]
+            rows = torch.randint(len(data), (batch_size,), device=data.device)
+            x = data.index_select(0, rows)  # several times as fast as data[rows]
             logits = torch.addmm(model.b, x, model.W.T)
             h = draw_codes(logits, self.stochastic)
-            steps.append(torch.stack(description_length(model, x, logits, h)))
-            gradient = estimate_gradient(model, x, logits, h, self.estimator)
+            error = torch.addmm(model.c, h, model.U).sub_(x)
+            steps.append(torch.stack(description_length(model, logits, error)))
+            gradient = estimate_gradient(model, x, logits, h, error, self.estimator)
             for part, slope in zip(model, gradient, strict=True):
                 part.grad = slope
             optimiser.param_groups[0]["lr"] = self.lr * (1 - step / self.n_iter)
@@ -257,9 +266,9 @@ class SGH(LinearHasher):
 
     def _check_parameters(self) -> None:
         check_scalar(self.stochastic, "stochastic", (bool, np.bool_))
-        if self.estimator not in ("difference", "derivative"):
+        if self.estimator not in ("derivative", "difference"):
             raise ValueError(
-                f'estimator must be "difference" or "derivative", got {self.estimator!r}'
+                f'estimator must be "derivative" or "difference", got {self.estimator!r}'
             )
         check_scalar(self.n_iter, "n_iter", Integral, min_val=1)
         check_scalar(self.batch_size, "batch_size", Integral, min_val=1)
@@ -331,37 +340,36 @@ def divergence(logits: Tensor, beta: Tensor) -> Tensor:
     return (torch.sigmoid(logits) * (logits - beta) - softplus(logits) + softplus(beta)).sum(dim=1)
 
 
-def description_length(model: Model, x: Tensor, logits: Tensor, h: Tensor) -> tuple[Tensor, ...]:
-    """Compute the objective and its parts at the codes that were drawn.
+def description_length(model: Model, logits: Tensor, error: Tensor) -> tuple[Tensor, ...]:
+    r"""Compute the objective and its parts at the codes that were drawn.
 
     Parameters
     ----------
     model : Model
         Parameters.
-    x : Tensor of shape (n, d), float32
-        Vectors.
     logits : Tensor of shape (n, r), float32
-        Log odds of their bits.
-    h : Tensor of shape (n, r), float32
-        Their codes, 0/1.
+        Log odds of the bits.
+    error : Tensor of shape (n, d), float32
+        :math:`e`, what is drawn from the codes less the vectors.
 
     Returns
     -------
     reconstruction : Tensor of shape (), float32
-        Mean squared distance of the vectors from what is drawn from their codes.
+        Mean of the squared norms of :math:`e`.
     divergence : Tensor of shape (), float32
         Mean divergence of the codes from their prior, in nats.
     total : Tensor of shape (), float32
         Mean description length, in nats.
     """
-    reconstruction = (torch.addmm(model.c, h, model.U) - x).square().sum(dim=1).mean()
+    n, d = error.shape
+    reconstruction = error.square().sum() / n
     spent = divergence(logits, model.beta).mean()
-    log_density = x.shape[1] * (float(np.log(2 * np.pi)) + model.log_variance)
+    log_density = d * (float(np.log(2 * np.pi)) + model.log_variance)
     total = (reconstruction * torch.exp(-model.log_variance) + log_density) / 2 + spent
     return reconstruction, spent, total
 
 
-def bit_slopes(error: Tensor, h: Tensor, U: Tensor, estimator: Estimator = "difference") -> Tensor:
+def bit_slopes(error: Tensor, h: Tensor, U: Tensor, estimator: Estimator = "derivative") -> Tensor:
     r"""Compute what each bit changes of half the squared error.
 
     Parameters
@@ -372,9 +380,9 @@ def bit_slopes(error: Tensor, h: Tensor, U: Tensor, estimator: Estimator = "diff
         Codes 0/1.
     U : Tensor of shape (r, d), float32
         Decoder.
-    estimator : {"difference", "derivative"}, default="difference"
-        Half the squared error with the bit less that without it, the other bits being as they are,
-        or its derivative by the bit.
+    estimator : {"derivative", "difference"}, default="derivative"
+        The derivative by the bit, or half the squared error with the bit less that without it, the
+        other bits being as they are.
 
     Returns
     -------
@@ -388,7 +396,12 @@ def bit_slopes(error: Tensor, h: Tensor, U: Tensor, estimator: Estimator = "diff
 
 
 def estimate_gradient(
-    model: Model, x: Tensor, logits: Tensor, h: Tensor, estimator: Estimator = "difference"
+    model: Model,
+    x: Tensor,
+    logits: Tensor,
+    h: Tensor,
+    error: Tensor,
+    estimator: Estimator = "derivative",
 ) -> Model:
     r"""Estimate the gradient of the expected description length from one draw of codes.
 
@@ -402,9 +415,11 @@ def estimate_gradient(
         Log odds of their bits, :math:`W x + b`.
     h : Tensor of shape (n, r), float32
         Their codes, 0/1.
-    estimator : {"difference", "derivative"}, default="difference"
-        What stands for the derivative by the probability of a bit. With the first and codes drawn
-        at random, the expectation is the gradient.
+    error : Tensor of shape (n, d), float32
+        :math:`e = U^T h + c - x`, what is drawn from the codes less the vectors.
+    estimator : {"derivative", "difference"}, default="derivative"
+        What stands for the derivative by the probability of a bit. With ``"difference"`` and codes
+        drawn at random, the expectation is the gradient.
 
     Returns
     -------
@@ -413,7 +428,6 @@ def estimate_gradient(
     """
     n, d = x.shape
     precision = torch.exp(-model.log_variance)
-    error = torch.addmm(model.c, h, model.U) - x
     p = torch.sigmoid(logits)
     slopes = precision * bit_slopes(error, h, model.U, estimator) + logits - model.beta
     slopes = p * (1 - p) * slopes / n
