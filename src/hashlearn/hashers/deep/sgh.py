@@ -104,8 +104,8 @@ class SGH(LinearHasher):
     In the mean the estimator ``"derivative"`` is off by :math:`(p_k - \tfrac12) \|u_k\|^2`. The
     encoder then follows the gradient of :math:`\|x - U^T p - c\|^2`, the squared error at the mean
     code, and not of its expectation, which is larger by :math:`\sum_k p_k (1 - p_k) \|u_k\|^2`: it
-    gains nothing by being sure. Descriptions become longer, and codes better in the pooled area, by
-    3 to 6 points on MNIST; in mean average precision the two are level.
+    gains nothing by being sure. Descriptions become longer, and codes better on MNIST, by 5 points
+    of the pooled area and 1 of mean average precision; on embeddings the two are level.
 
     Differences from the paper:
 
@@ -175,7 +175,7 @@ class SGH(LinearHasher):
         device = find_device(self.device)
         mean = X.mean(axis=0, dtype=np.float64)
         centred = X - mean.astype(np.float32)
-        scale = float(np.sqrt(np.square(centred, dtype=np.float64).mean())) or 1.0
+        scale = float(np.sqrt(np.square(centred).mean(dtype=np.float64))) or 1.0
         centred /= np.float32(scale)
         start = self._start(centred, rng)
         # Threads wait for one another after each small product, on a busy machine for very long.
@@ -201,7 +201,7 @@ class SGH(LinearHasher):
         return start
 
     def _build(self, start: LinearHasher, X: FloatArray, device: torch.device) -> "Model":
-        """Make the encoder at its start, a random decoder of unit variance, and the rest at 0."""
+        """Make the encoder at its start and a random decoder; all else begins at 0."""
         gain = 1 / (float(np.sqrt(np.square(start.project(X)).mean())) or 1.0)
         model = Model(
             torch.from_numpy(gain * start.weights_),
