@@ -156,12 +156,10 @@ def start_functions(
     return gain * W, gain * b
 
 
-def _start(
-    init: str, n_bits: int, Z: FloatArray, rng: np.random.RandomState
-) -> LinearHasher:
+def _start(init: str, n_bits: int, Z: FloatArray, rng: np.random.RandomState) -> LinearHasher:
     if init == "auto":
         init = "itq" if n_bits <= min(Z.shape) else "random"
-    options = {
+    options: dict[str, tuple[str, dict[str, Any]]] = {
         "random": ("lsh", {}),
         "pca": ("itq", {"rotation": "identity"}),
         "itq": ("itq", {"n_iter": _START_ROUNDS}),

@@ -1,20 +1,32 @@
 """SiGAH: sparsity-induced generative adversarial hashing."""
 
+import math
 from collections.abc import Callable
+from itertools import pairwise
 from numbers import Integral, Real
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
+from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from hashlearn.codes import unpack_bits
-from hashlearn.hashers import get_method
 from hashlearn.hashers.base import FloatArray, LinearHasher
-from hashlearn.hashers.deep._torch import batches, find_device, progress, seeded
+from hashlearn.hashers.deep._linear import Coordinates, start_functions
+from hashlearn.hashers.deep._torch import (
+    endless_batches,
+    find_device,
+    progress,
+    seeded,
+    squared_distances,
+)
+from hashlearn.hashers.linear import linear_values
+
+Binarisation = Literal["stochastic", "sign", "tanh"]
 
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "leaky_relu": lambda x: nn.functional.leaky_relu(x, 0.2),
@@ -23,6 +35,10 @@ _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "tanh": torch.tanh,
     "sigmoid": torch.sigmoid,
 }
+_CHECKS = 20
+_FEWEST_HELD_BACK, _MOST_HELD_BACK = 32, 2048
+_MEASURED = 1024
+"""Vectors by which the bandwidth and the margin are measured."""
 
 
 class SiGAH(LinearHasher):
@@ -37,34 +53,50 @@ class SiGAH(LinearHasher):
 
     .. math::
 
-        \|x - A G(b)\|^2 + \lambda_1 \|G(b)\|_1 + \lambda_2 L_{graph} + \lambda_3 D(A G(b)),
+        \|x - A G(b)\|^2 + \lambda_1 \|G(b)\|_1 + \lambda_2 L_{graph} + \lambda_3 D(A G(b))
+        + \lambda_4 L_{entropy} + \lambda_5 L_{orth},
 
         L_{graph} = \frac{1}{n^2} \sum_{ij} s_{ij} \|v_i - v_j\|^2,
         s_{ij} = \exp(-\|x_i - x_j\|^2 / 2 \sigma^2),
 
     in turn with the discriminator, which minimises :math:`D(x) + [margin - D(A G(b))]_+`.
-    Here :math:`v = \tanh(W^T x)` are the relaxed codes and :math:`b = sgn(v)`; the gradient of
-    :math:`b` is that of :math:`v`. :math:`G` is one layer with a LeakyReLU. All terms are means
-    over the batch, for data that is centred and scaled to a mean squared norm of 1.
+    Here :math:`v = \tanh(u)`, :math:`u = W^T x + c`, are the relaxed codes, and the bits :math:`b`
+    are drawn by them: :math:`b_k = 1` with probability :math:`p_k = (1 + v_k) / 2`, else -1. The
+    gradient of :math:`b` is that of :math:`v`. The bits of a vector are in the end
+    :math:`sgn(u)`. :math:`G` is one layer with a LeakyReLU. All terms are means over the batch, for
+    data that is centred and scaled to a mean squared norm of 1. The last two are additions of ours,
+
+    .. math::
+
+        L_{entropy} = \frac{1}{r} \sum_k \log 2 + p_k \log p_k + (1 - p_k) \log (1 - p_k), \qquad
+        L_{orth} = \frac{1}{r} \sum_{k \ne l} \cos^2(w_k, w_l):
+
+    what a bit's draw is away from a fair coin, and how far hash functions are from perpendicular.
 
     Parameters
     ----------
     n_bits : int, default=32
-        Length of the code.
-    init : str, default="itq"
-        Method whose hash functions :math:`W` starts from, a linear one of the table. Paper: random
-        Gaussian, which is ``"lsh"``; it allows more bits than features, which ``"itq"`` does not.
-    binarisation : {"sign", "tanh"}, default="sign"
-        Whether the generator sees the signs, with the gradient of tanh, or the relaxed codes
-        :math:`v` themselves. Paper: ``"tanh"``.
+        Length of the code :math:`r`, also more than there are features.
+    init : str, default="auto"
+        Where the hash functions start: ``"random"`` Gaussian ones, ``"pca"``, ``"itq"``, or another
+        linear method of the table. ``"auto"`` is ITQ up to as many bits as there are features,
+        then random. Paper: ``"random"``.
+    binarisation : {"stochastic", "sign", "tanh"}, default="stochastic"
+        What the generator sees: bits drawn as above; the signs, with the gradient of tanh; or the
+        relaxed codes :math:`v` themselves. Paper: ``"tanh"``.
     activation : {"leaky_relu", "relu", "silu", "tanh", "sigmoid"}, default="leaky_relu"
         Non-linearity of the generator. Paper: LeakyReLU (Table 5); the slope, 0.2, is ours.
-    generator_width : int, optional
-        Width of :math:`G(b)` and of the Gaussian matrix. Paper: twice the number of features, which
-        None stands for.
-    discriminator_width : int, optional
-        Hidden width of the discriminator. None stands for a quarter of the number of features, at
-        least 16; the paper's is lost.
+    generator_width : float, default=2.0
+        Width of :math:`G(b)`, and of the Gaussian matrix, over the number of dimensions. Paper: 2
+        (Fig. 4).
+    generator_depth : int, default=1
+        Layers of the generator, all of its width. Paper: 1 (Fig. 8d).
+    discriminator_width : float, default=0.25
+        Hidden width of the discriminator over the number of dimensions; it is at least 16. The
+        paper's is lost.
+    n_components : int, default=128
+        Principal directions that vectors are reduced to before training, at least as many as bits.
+        The paper trains on all features.
     sparsity_weight : float, default=0.001
         :math:`\lambda_1`: larger values give sparser generator outputs.
     graph_weight : float, default=0.001
@@ -73,44 +105,51 @@ class SiGAH(LinearHasher):
     adversary_weight : float, default=0.01
         :math:`\lambda_3`: larger values ask for more realistic synthetic vectors. With 0 there is
         no discriminator (Table 4 of the paper).
+    entropy_weight : float, default=0.3
+        :math:`\lambda_4`: larger values keep bits undecided for longer. Paper: 0.
+    orthogonality_weight : float, default=0.0
+        :math:`\lambda_5`: larger values keep hash functions perpendicular. Paper: 0.
     margin : float, optional
         Energy up to which synthetic vectors are pushed. None stands for half the mean energy of
         the data at the start.
     bandwidth : float, optional
-        :math:`\sigma`, in units of the scaled data. None stands for the median distance in the
-        batch.
-    n_epochs : int, default=15
-        Passes over the training set.
+        :math:`\sigma`, in units of the scaled data. None stands for the median distance of
+        training vectors.
+    n_steps : int, default=3000
+        Batches at most, for each player.
     batch_size : int, default=256
-        Vectors a step.
-    lr : float, default=0.001
-        Step size of Adam, for both players.
-    weight_decay : float, default=1e-05
-        L2 penalty of Adam, for both players.
+        Vectors in a batch :math:`n`.
+    lr : float, default=0.01
+        Step size of Adam at the start, for both players; it falls to 0 along a cosine.
+    patience : int, default=5
+        Checks on held-back training vectors, 20 in all, without a lower reconstruction error before
+        training stops.
     device : str, default="auto"
         PyTorch device; ``"auto"`` takes a GPU if there is one.
     random_state : int, RandomState instance or None, default=None
-        Seed of the start, the Gaussian matrix, the networks and the batches.
+        Seed of the start, the Gaussian matrix, the networks, what is held back, the batches and
+        the bits.
 
     Attributes
     ----------
     weights_ : ndarray of shape (n_bits, n_features), float32
-        Hash functions :math:`W^T`, for data as it came.
+        Hash functions :math:`W^T`, for data as it came: those of the lowest reconstruction error on
+        held-back vectors.
     bias_ : ndarray of shape (n_bits,), float32
         Their constants.
-    generator_weights_ : ndarray of shape (generator_width, n_bits), float32
-        Layer of the generator.
-    generator_bias_ : ndarray of shape (generator_width,), float32
-        Its constants.
-    gaussian_ : ndarray of shape (n_features, generator_width), float32
-        The fixed matrix :math:`A`, entries of variance 1 / n_features.
+    generator_ : dict of str to ndarray, float32
+        Layers of the generator from the first on: ``"weights_1"`` of shape (width, n_bits),
+        ``"bias_1"`` of shape (width,), ``"weights_2"`` of shape (width, width), ...
+    dictionary_ : ndarray of shape (n_features, width), float32
+        The fixed matrix :math:`A`, for data as it came: entries are of variance 1 over the number
+        of dimensions in training.
     mean_ : ndarray of shape (n_features,), float32
         Mean of the training vectors.
-    scale_ : float
-        Root of their mean squared norm, centred.
     history_ : dict of str to ndarray of shape (n_steps,), float32
-        Per step: ``"reconstruction"``, ``"sparsity"``, ``"graph"``, ``"real_energy"`` and
-        ``"synthetic_energy"``, unweighted; energies are 0 without a discriminator.
+        Per step: ``"reconstruction"``, ``"sparsity"``, ``"graph"``, ``"entropy"``,
+        ``"orthogonality"``, ``"real_energy"`` and ``"synthetic_energy"``, unweighted; and
+        ``"held_back"``, the lowest reconstruction error of held-back vectors so far. What has the
+        weight 0 is not computed, and 0.
     n_features_in_ : int
         Number of features in ``fit``.
 
@@ -120,13 +159,18 @@ class SiGAH(LinearHasher):
     and the batch are lost in its public copies. The defaults were chosen on queries held out of
     MNIST's training images. Differences from the paper:
 
-    1. Start from ITQ, not at random; from a random start the result stays below ITQ.
-    2. The generator sees signs, with the gradient of tanh (a straight-through estimator).
-    3. The start is rescaled so that the mean square of :math:`W^T x` is 1, where tanh is neither
-       linear nor flat; the generator starts small, so that its first output has the data's norm.
-    4. The hash functions have a bias.
+    1. Start from ITQ, not at random: that costs pooled area and gains mean average precision.
+    2. The generator sees bits that are drawn, as the stochastic neuron of SGH does (Dai et al.
+       2017), with the gradient of tanh. The paper relaxes them.
+    3. The start is rescaled so that the mean square of :math:`u` is 1, where tanh is neither linear
+       nor flat; the generator starts small, so that its first output has the data's norm.
+    4. The hash functions have constants.
+    5. Training is in principal coordinates, and so is the Gaussian matrix: turned, it is Gaussian
+       again. Only what leading directions leave out is not drawn.
+    6. :math:`\lambda_4` and :math:`\lambda_5`.
 
-    Fit takes O(n_epochs n d (m + h)) for widths m and h, encoding a vector O(d r).
+    Fit takes O(n_steps n (p m + p h + n (p + r))) for widths m and h in p dimensions, besides the
+    principal directions. Encoding a vector takes O(d r).
 
     References
     ----------
@@ -136,36 +180,38 @@ class SiGAH(LinearHasher):
     --------
     >>> import numpy as np
     >>> X = np.random.default_rng(0).normal(size=(100, 8))
-    >>> hasher = SiGAH(n_bits=4, n_epochs=2, random_state=0).fit(X)
+    >>> hasher = SiGAH(n_bits=4, n_steps=40, random_state=0).fit(X)
     >>> hasher.reconstruct(hasher.encode(X)).shape
     (100, 8)
     """
 
-    generator_weights_: FloatArray
-    generator_bias_: FloatArray
-    gaussian_: FloatArray
+    generator_: dict[str, FloatArray]
+    dictionary_: FloatArray
     mean_: FloatArray
-    scale_: float
     history_: dict[str, FloatArray]
 
     def __init__(
         self,
         n_bits: int = 32,
         *,
-        init: str = "itq",
-        binarisation: Literal["sign", "tanh"] = "sign",
+        init: str = "auto",
+        binarisation: Binarisation = "stochastic",
         activation: Literal["leaky_relu", "relu", "silu", "tanh", "sigmoid"] = "leaky_relu",
-        generator_width: int | None = None,
-        discriminator_width: int | None = None,
+        generator_width: float = 2.0,
+        generator_depth: int = 1,
+        discriminator_width: float = 0.25,
+        n_components: int = 128,
         sparsity_weight: float = 1e-3,
         graph_weight: float = 1e-3,
         adversary_weight: float = 1e-2,
+        entropy_weight: float = 0.3,
+        orthogonality_weight: float = 0.0,
         margin: float | None = None,
         bandwidth: float | None = None,
-        n_epochs: int = 15,
+        n_steps: int = 3000,
         batch_size: int = 256,
-        lr: float = 1e-3,
-        weight_decay: float = 1e-5,
+        lr: float = 0.01,
+        patience: int = 5,
         device: str = "auto",
         random_state: Any = None,
     ) -> None:
@@ -174,16 +220,20 @@ class SiGAH(LinearHasher):
         self.binarisation = binarisation
         self.activation = activation
         self.generator_width = generator_width
+        self.generator_depth = generator_depth
         self.discriminator_width = discriminator_width
+        self.n_components = n_components
         self.sparsity_weight = sparsity_weight
         self.graph_weight = graph_weight
         self.adversary_weight = adversary_weight
+        self.entropy_weight = entropy_weight
+        self.orthogonality_weight = orthogonality_weight
         self.margin = margin
         self.bandwidth = bandwidth
-        self.n_epochs = n_epochs
+        self.n_steps = n_steps
         self.batch_size = batch_size
         self.lr = lr
-        self.weight_decay = weight_decay
+        self.patience = patience
         self.device = device
         self.random_state = random_state
 
@@ -195,108 +245,150 @@ class SiGAH(LinearHasher):
     ) -> None:
         self._check_parameters()
         device = find_device(self.device)
-        self.mean_ = X.mean(axis=0, dtype=np.float64).astype(np.float32)
-        centred = X - self.mean_
-        self.scale_ = float(np.sqrt(np.square(centred).sum(axis=1).mean())) or 1.0
-        centred /= np.float32(self.scale_)
-        start = self._start(centred, rng)
-        with seeded(rng, device):
-            encoder, generator, A, discriminator = self._build(start, centred, device)
-            data = torch.from_numpy(centred).to(device)
+        coordinates, Z = Coordinates.of(X, max(self.n_components, self.n_bits), rng)
+        start = start_functions(self.init, self.n_bits, Z, rng)
+        rng.shuffle(Z)
+        # Threads wait for one another after each small product, on a busy machine for very long.
+        with seeded(rng, device), threadpool_limits(1):
+            data = torch.from_numpy(Z).to(device)
+            encoder, generator, A, discriminator = self._build(*start, device)
             self._train(data, encoder, generator, A, discriminator)
-        W = encoder.weight.detach().cpu().numpy().astype(np.float64) / self.scale_
-        self.weights_ = W.astype(np.float32)
-        self.bias_ = (encoder.bias.detach().cpu().numpy() - W @ self.mean_).astype(np.float32)
-        self.generator_weights_ = generator.weight.detach().cpu().numpy()
-        self.generator_bias_ = generator.bias.detach().cpu().numpy()
-        self.gaussian_ = A.cpu().numpy()
-
-    def _start(self, X: FloatArray, rng: np.random.RandomState) -> LinearHasher:
-        """Fit the method whose hash functions the encoder starts from."""
-        try:
-            start = get_method(self.init)(self.n_bits, random_state=rng).fit(X)
-        except ValueError as error:
-            raise ValueError(f"SiGAH cannot start from init={self.init!r}: {error}") from error
-        if not isinstance(start, LinearHasher):
-            raise ValueError(f"SiGAH starts from a linear method; init={self.init!r} is not linear")
-        return start
+        W, c = (part.detach().cpu().numpy() for part in (encoder.weight, encoder.bias))
+        self.weights_, self.bias_ = coordinates.functions(W, c)
+        self.mean_ = coordinates.mean.astype(np.float32)
+        self.dictionary_ = coordinates.inverse_transform(A.T.cpu().numpy()).T - self.mean_[:, None]
+        self.generator_ = {
+            f"{name}_{number}": part.detach().cpu().numpy()
+            for number, layer in enumerate(generator, 1)
+            for name, part in (("weights", layer.weight), ("bias", layer.bias))
+        }
 
     def _build(
-        self, start: LinearHasher, X: FloatArray, device: torch.device
-    ) -> tuple[nn.Linear, nn.Linear, Tensor, nn.Sequential]:
+        self, W: FloatArray, c: FloatArray, device: torch.device
+    ) -> tuple[nn.Linear, list[nn.Linear], Tensor, nn.Sequential]:
         """Make the encoder at its start, the generator, the Gaussian matrix, the discriminator."""
-        d = X.shape[1]
-        m = self.generator_width or 2 * d
-        width = self.discriminator_width or max(16, d // 4)
-        gain = 1 / (float(np.sqrt(np.square(start.project(X)).mean())) or 1.0)
-        encoder, generator = nn.Linear(d, self.n_bits), nn.Linear(self.n_bits, m)
+        r, p = W.shape
+        m = max(1, round(self.generator_width * p))
+        hidden = max(16, round(self.discriminator_width * p))
+        encoder = nn.Linear(p, r)
+        generator = [nn.Linear(*pair) for pair in pairwise([r, *[m] * self.generator_depth])]
         with torch.no_grad():
-            encoder.weight.copy_(torch.from_numpy(gain * start.weights_))
-            encoder.bias.copy_(torch.from_numpy(gain * start.bias_))
-            generator.weight.normal_(std=(2 / (m * self.n_bits)) ** 0.5)
-            generator.bias.zero_()
-        A = torch.randn(d, m) / d**0.5
-        discriminator = nn.Sequential(nn.Linear(d, width), nn.ReLU(), nn.Linear(width, d))
-        return encoder.to(device), generator.to(device), A.to(device), discriminator.to(device)
+            encoder.weight.copy_(torch.from_numpy(W))
+            encoder.bias.copy_(torch.from_numpy(c))
+            for layer in generator:
+                layer.weight.normal_(std=(2 / layer.in_features) ** 0.5)
+                layer.bias.zero_()
+            generator[-1].weight.mul_(m**-0.5)
+        A = torch.randn(p, m) / p**0.5
+        discriminator = nn.Sequential(nn.Linear(p, hidden), nn.ReLU(), nn.Linear(hidden, p))
+        return (
+            encoder.to(device),
+            [layer.to(device) for layer in generator],
+            A.to(device),
+            discriminator.to(device),
+        )
 
     def _train(
         self,
         data: Tensor,
         encoder: nn.Linear,
-        generator: nn.Linear,
+        generator: list[nn.Linear],
         A: Tensor,
         discriminator: nn.Module,
     ) -> None:
         """Alternate one step of the discriminator and one of encoder and generator, eqs. 20-21."""
-        learner = self._adam([*encoder.parameters(), *generator.parameters()])
-        adversary = self._adam(discriminator.parameters())
         activate = _ACTIVATIONS[self.activation]
-        margin = self.margin
-        if margin is None:
-            with torch.no_grad():
-                margin = 0.5 * float(energy(discriminator, data[:4096]).mean())
-        steps = []
-        for _ in progress(self.n_epochs, "SiGAH"):
-            for rows in batches(len(data), self.batch_size, data.device):
-                x = data[rows]
-                v = torch.tanh(encoder(x))
-                b = sign_through(v) if self.binarisation == "sign" else v
-                g = activate(generator(b))
-                synthetic = g @ A.T
-                zero = x.new_zeros(())
-                real_energy = synthetic_energy = graph = zero
-                if self.adversary_weight:
-                    real_energy = energy(discriminator, x).mean()
-                    loss = discriminator_loss(
-                        real_energy, energy(discriminator, synthetic.detach()), margin
-                    )
-                    adversary.zero_grad()
-                    loss.backward()
-                    adversary.step()
-                    synthetic_energy = energy(discriminator, synthetic).mean()
-                if self.graph_weight:
-                    graph = graph_loss(x, v, self.bandwidth)
-                reconstruction = reconstruction_loss(x, synthetic)
-                sparsity = sparsity_loss(g)
-                loss = (
-                    reconstruction
-                    + self.sparsity_weight * sparsity
-                    + self.graph_weight * graph
-                    + self.adversary_weight * synthetic_energy
+        n_held_back = min(len(data) // 10, _MOST_HELD_BACK)
+        if n_held_back < _FEWEST_HELD_BACK:
+            n_held_back = 0
+        held_back, data = data[:n_held_back], data[n_held_back:]
+        margin, bandwidth = self.margin, self.bandwidth
+        with torch.no_grad():
+            if margin is None:
+                margin = 0.5 * float(energy(discriminator, data[:_MEASURED]).mean())
+            if bandwidth is None:
+                median = squared_distances(data[:_MEASURED]).median()
+                bandwidth = float(median.clamp(min=1e-12).sqrt())
+        learned = [part for layer in (encoder, *generator) for part in layer.parameters()]
+        learner, adversary = (
+            torch.optim.Adam(parameters, lr=self.lr, fused=True)
+            for parameters in (learned, list(discriminator.parameters()))
+        )
+
+        @torch.no_grad()
+        def held_back_error() -> float:
+            b = draw_codes(torch.tanh(encoder(held_back)), "sign")
+            return float(reconstruction_loss(held_back, generate(generator, activate, b) @ A.T))
+
+        kept: list[Tensor] = [*learned]
+        lowest, n_worse, history = 0.0, 0, []
+        if n_held_back:
+            kept, lowest = [part.detach().clone() for part in learned], held_back_error()
+        stream = endless_batches(len(data), self.batch_size, data.device)
+        n_check = max(1, self.n_steps // _CHECKS)
+        for step in progress(self.n_steps, "SiGAH"):
+            for player in (learner, adversary):
+                player.param_groups[0]["lr"] = (
+                    self.lr * (1 + math.cos(math.pi * step / self.n_steps)) / 2
                 )
-                learner.zero_grad()
-                loss.backward()
-                learner.step()
-                parts = (reconstruction, sparsity, graph, real_energy, synthetic_energy)
-                steps.append(torch.stack(parts).detach())
-        names = ("reconstruction", "sparsity", "graph", "real_energy", "synthetic_energy")
-        values = torch.stack(steps, dim=1).cpu().numpy()
+            x = data.index_select(0, next(stream))
+            u = encoder(x)
+            v = torch.tanh(u)
+            g = generate(generator, activate, draw_codes(v, self.binarisation))
+            synthetic = g @ A.T
+            zero = x.new_zeros(())
+            real_energy = synthetic_energy = graph = sparsity = entropy = orthogonality = zero
+            if self.adversary_weight:
+                energies = energy(discriminator, torch.cat([x, synthetic.detach()]))
+                real_energy = energies[: len(x)].mean()
+                adversary.zero_grad()
+                discriminator_loss(real_energy, energies[len(x) :], margin).backward()
+                adversary.step()
+                synthetic_energy = energy(discriminator, synthetic).mean()
+            if self.sparsity_weight:
+                sparsity = sparsity_loss(g)
+            if self.graph_weight:
+                graph = graph_loss(x, v, bandwidth)
+            if self.entropy_weight:
+                entropy = entropy_loss(u)
+            if self.orthogonality_weight:
+                orthogonality = orthogonality_loss(encoder.weight)
+            reconstruction = reconstruction_loss(x, synthetic)
+            loss = (
+                reconstruction
+                + self.sparsity_weight * sparsity
+                + self.graph_weight * graph
+                + self.adversary_weight * synthetic_energy
+                + self.entropy_weight * entropy
+                + self.orthogonality_weight * orthogonality
+            )
+            for part, slope in zip(learned, torch.autograd.grad(loss, learned), strict=True):
+                part.grad = slope
+            learner.step()
+            if n_held_back and (step + 1) % n_check == 0:
+                error = held_back_error()
+                n_worse += 1
+                if error < lowest:
+                    kept, lowest, n_worse = [part.detach().clone() for part in learned], error, 0
+            history.append(
+                torch.stack(
+                    [reconstruction, sparsity, graph, entropy, orthogonality, real_energy,
+                     synthetic_energy, zero + lowest]
+                ).detach()
+            )  # fmt: skip
+            if n_worse > self.patience:
+                break
+        names = (
+            "reconstruction", "sparsity", "graph", "entropy", "orthogonality", "real_energy",
+            "synthetic_energy", "held_back",
+        )  # fmt: skip
+        values = torch.stack(history, dim=1).cpu().numpy()
         if not np.isfinite(values).all():
             raise ValueError("training diverged to NaN or infinity; use a smaller lr or weights")
         self.history_ = dict(zip(names, values, strict=True))
-
-    def _adam(self, parameters: Any) -> torch.optim.Adam:
-        return torch.optim.Adam(parameters, lr=self.lr, weight_decay=self.weight_decay)
+        with torch.no_grad():
+            for part, best in zip(learned, kept, strict=True):
+                part.copy_(best)
 
     def reconstruct(self, codes: ArrayLike) -> FloatArray:
         """Draw the vectors that codes stand for.
@@ -321,43 +413,74 @@ class SiGAH(LinearHasher):
             If `codes` are of another length.
         """
         check_is_fitted(self)
-        b = 2 * unpack_bits(codes, self.n_bits).astype(np.float32) - 1
-        layer = b @ self.generator_weights_.T + self.generator_bias_
-        g = _ACTIVATIONS[self.activation](torch.from_numpy(layer)).numpy()
-        return np.asarray(g @ self.gaussian_.T * self.scale_ + self.mean_, dtype=np.float32)
+        g = 2 * unpack_bits(codes, self.n_bits).astype(np.float32) - 1
+        for number in range(1, self.generator_depth + 1):
+            weights, bias = self.generator_[f"weights_{number}"], self.generator_[f"bias_{number}"]
+            layer = torch.from_numpy(linear_values(g, weights, bias))
+            g = _ACTIVATIONS[self.activation](layer).numpy()
+        return linear_values(g, self.dictionary_, self.mean_)
 
     def _check_parameters(self) -> None:
-        if self.binarisation not in ("sign", "tanh"):
-            raise ValueError(f'binarisation must be "sign" or "tanh", got {self.binarisation!r}')
+        if self.binarisation not in get_args(Binarisation):
+            allowed = ", ".join(get_args(Binarisation))
+            raise ValueError(f"binarisation must be one of {allowed}; got {self.binarisation!r}")
         if self.activation not in _ACTIVATIONS:
             allowed = ", ".join(_ACTIVATIONS)
             raise ValueError(f"activation must be one of {allowed}; got {self.activation!r}")
-        for name in ("generator_width", "discriminator_width"):
-            if (value := getattr(self, name)) is not None:
-                check_scalar(value, name, Integral, min_val=1)
-        check_scalar(self.n_epochs, "n_epochs", Integral, min_val=1)
+        for name in ("generator_depth", "n_components", "n_steps"):
+            check_scalar(getattr(self, name), name, Integral, min_val=1)
         check_scalar(self.batch_size, "batch_size", Integral, min_val=2)
-        for name in ("sparsity_weight", "graph_weight", "adversary_weight", "weight_decay"):
+        check_scalar(self.patience, "patience", Integral, min_val=0)
+        for weight in ("sparsity", "graph", "adversary", "entropy", "orthogonality"):
+            name = f"{weight}_weight"
             check_scalar(getattr(self, name), name, Real, min_val=0)
-        for name in ("lr", "margin", "bandwidth"):
-            if (value := getattr(self, name)) is not None or name == "lr":
+        for name in ("lr", "generator_width", "discriminator_width", "margin", "bandwidth"):
+            if (value := getattr(self, name)) is not None or name not in ("margin", "bandwidth"):
                 check_scalar(value, name, Real, min_val=0, include_boundaries="neither")
 
 
-def sign_through(v: Tensor) -> Tensor:
-    """Take the sign, +1 at 0, and let gradients through as if nothing had happened.
+def draw_codes(v: Tensor, binarisation: Binarisation = "stochastic") -> Tensor:
+    """Make codes of relaxed ones, and let gradients through as if nothing had happened.
 
     Parameters
     ----------
     v : Tensor of shape (n, r), float32
-        Relaxed codes.
+        Relaxed codes, from -1 to 1.
+    binarisation : {"stochastic", "sign", "tanh"}, default="stochastic"
+        Bits drawn with the probability (1 + v) / 2 of being 1; the signs, +1 at 0; or the relaxed
+        codes as they are.
 
     Returns
     -------
     Tensor of shape (n, r), float32
-        Codes -1/+1.
+        Codes -1/+1, or relaxed ones.
     """
-    return v + (torch.where(v >= 0, 1.0, -1.0) - v).detach()
+    if binarisation == "tanh":
+        return v
+    threshold = 2 * torch.rand_like(v) - 1 if binarisation == "stochastic" else 0.0
+    return v + (torch.where(v >= threshold, 1.0, -1.0) - v).detach()
+
+
+def generate(generator: list[nn.Linear], activate: Callable[[Tensor], Tensor], b: Tensor) -> Tensor:
+    """Compute the outputs of the generator.
+
+    Parameters
+    ----------
+    generator : list of Linear
+        Its layers.
+    activate : callable
+        Its non-linearity, after each layer.
+    b : Tensor of shape (n, r), float32
+        Codes.
+
+    Returns
+    -------
+    Tensor of shape (n, m), float32
+        Outputs.
+    """
+    for layer in generator:
+        b = activate(layer(b))
+    return b
 
 
 def energy(discriminator: nn.Module, x: Tensor) -> Tensor:
@@ -433,7 +556,7 @@ def sparsity_loss(g: Tensor) -> Tensor:
     return g.abs().sum(dim=1).mean()
 
 
-def graph_loss(x: Tensor, v: Tensor, bandwidth: float | None = None) -> Tensor:
+def graph_loss(x: Tensor, v: Tensor, bandwidth: float) -> Tensor:
     """Compute how far the relaxed codes of near vectors lie apart, eq. 17.
 
     Parameters
@@ -442,32 +565,51 @@ def graph_loss(x: Tensor, v: Tensor, bandwidth: float | None = None) -> Tensor:
         Vectors of the batch.
     v : Tensor of shape (n, r), float32
         Their relaxed codes.
-    bandwidth : float, optional
-        Width of the Gaussian similarity; None stands for the median distance in the batch.
+    bandwidth : float
+        Width of the Gaussian similarity.
 
     Returns
     -------
     Tensor of shape (), float32
         Mean over all pairs of similarity times squared distance of the codes.
     """
-    distances = squared_distances(x)
-    width = distances.median().clamp(min=1e-12) if bandwidth is None else bandwidth**2
-    similarity = torch.exp(-distances / (2 * width))
-    return (similarity * squared_distances(v)).mean()
+    S = torch.exp(squared_distances(x).div_(-2 * bandwidth**2))
+    # sum of s_ij |v_i - v_j|^2 = 2 sum_i s_i |v_i|^2 - 2 tr(V^T S V), with s the sums of rows
+    return 2 * (v * (S.sum(dim=1, keepdim=True) * v - S @ v)).sum() / len(x) ** 2
 
 
-def squared_distances(x: Tensor) -> Tensor:
-    """Compute the squared Euclidean distance of every pair of rows.
+def entropy_loss(u: Tensor) -> Tensor:
+    """Compute how far the draws of bits are from those of fair coins.
 
     Parameters
     ----------
-    x : Tensor of shape (n, d), float32
-        Vectors.
+    u : Tensor of shape (n, r), float32
+        Values of the hash functions: a bit is 1 with the probability (1 + tanh(u)) / 2.
 
     Returns
     -------
-    Tensor of shape (n, n), float32
-        Squared distances, never below 0.
+    Tensor of shape (), float32
+        Mean over bits and rows of the divergence from a fair coin, in nats, from 0 to log 2.
     """
-    norms = x.square().sum(dim=1)
-    return (norms[:, None] + norms[None, :] - 2 * x @ x.T).clamp(min=0)
+    log_p, log_q = nn.functional.logsigmoid(2 * u), nn.functional.logsigmoid(-2 * u)
+    return math.log(2) + (log_p.exp() * log_p + log_q.exp() * log_q).mean()
+
+
+def orthogonality_loss(W: Tensor) -> Tensor:
+    """Compute how far hash functions are from perpendicular.
+
+    Parameters
+    ----------
+    W : Tensor of shape (r, p), float32
+        One function a row.
+
+    Returns
+    -------
+    Tensor of shape (), float32
+        Sum of the squared cosines of all pairs of rows, each pair twice, over r.
+    """
+    unit = nn.functional.normalize(W)
+    total: Tensor = (
+        (unit @ unit.T).square().sum() - unit.square().sum(dim=1).square().sum()
+    ) / len(W)
+    return total
