@@ -202,6 +202,14 @@ def test_the_precision_is_that_of_the_nearest_codes():
     assert watched.precision(H) == pytest.approx(hits / 70)
 
 
+def test_codes_are_drawn_by_the_decoder(X):
+    hasher = BA(6, random_state=0).fit(X)
+    drawn = hasher.reconstruct(hasher.encode(X))
+    expected = hasher.transform(X[:3]) @ hasher.decoder_weights_ + hasher.decoder_bias_
+    np.testing.assert_allclose(drawn[:3], expected, rtol=1e-4, atol=1e-4)
+    assert np.square(drawn - X).sum() < 0.7 * np.square(X - X.mean(axis=0)).sum()
+
+
 def test_the_scale_of_vectors_has_no_say(X):
     one = BA(6, random_state=0).fit(X)
     other = BA(6, random_state=0).fit(1024 * X)

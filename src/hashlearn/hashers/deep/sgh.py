@@ -5,17 +5,15 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from sklearn.utils import check_scalar
-from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from hashlearn.codes import unpack_bits
 from hashlearn.hashers import get_method
 from hashlearn.hashers.base import FloatArray, LinearHasher
+from hashlearn.hashers.decoder import LinearDecoder
 from hashlearn.hashers.deep._torch import find_device, progress, seeded
-from hashlearn.hashers.linear import linear_values
 
 Estimator = Literal["derivative", "difference"]
 
@@ -23,7 +21,7 @@ _LEAST_LOG_VARIANCE = -20.0
 """Where codes draw their vectors exactly, the variance would go to 0, its inverse to infinity."""
 
 
-class SGH(LinearHasher):
+class SGH(LinearDecoder, LinearHasher):
     r"""Learn random codes of least description length with a Gaussian decoder.
 
     The best code of a vector is the one with which a sender spends least: bits for the code, and
@@ -136,8 +134,6 @@ class SGH(LinearHasher):
     (100, 8)
     """
 
-    decoder_weights_: FloatArray
-    decoder_bias_: FloatArray
     prior_: FloatArray
     noise_: float
     history_: dict[str, FloatArray]
@@ -237,32 +233,6 @@ class SGH(LinearHasher):
         values[0] /= data.shape[1]
         names = ("reconstruction", "divergence", "description_length")
         self.history_ = dict(zip(names, values, strict=True))
-
-    def reconstruct(self, codes: ArrayLike) -> FloatArray:
-        """Draw the vectors that codes stand for.
-
-        Parameters
-        ----------
-        codes : array-like of shape (n, ceil(n_bits / 8)), uint8
-            Packed codes.
-
-        Returns
-        -------
-        ndarray of shape (n, n_features), float32
-            Means of the decoder, on the scale of the training data.
-
-        Raises
-        ------
-        sklearn.exceptions.NotFittedError
-            If the hasher is not fitted.
-        TypeError
-            If `codes` is not uint8.
-        ValueError
-            If `codes` are of another length.
-        """
-        check_is_fitted(self)
-        h = unpack_bits(codes, self.n_bits).astype(np.float32)
-        return linear_values(h, self.decoder_weights_.T, self.decoder_bias_)
 
     def _check_parameters(self) -> None:
         check_scalar(self.stochastic, "stochastic", (bool, np.bool_))

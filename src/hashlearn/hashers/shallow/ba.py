@@ -9,6 +9,7 @@ from scipy.linalg import cho_factor, cho_solve
 from sklearn.utils import check_scalar
 
 from hashlearn.hashers.base import FloatArray, LinearHasher
+from hashlearn.hashers.decoder import LinearDecoder
 from hashlearn.hashers.linear import linear_values, squared_distances
 from hashlearn.hashers.quadratic import enumerate_codes, search_codes
 from hashlearn.hashers.rotation import learn_rotation, random_rotation
@@ -30,7 +31,7 @@ _WATCHED = 10_000
 BoolArray = NDArray[np.bool_]
 
 
-class BA(LinearHasher):
+class BA(LinearDecoder, LinearHasher):
     r"""Reconstruct vectors from their codes, with the codes as variables of their own.
 
     An encoder :math:`h(x) = [W x + c \ge 0]` gives a vector a code, a decoder :math:`f(z) = A^T z +
@@ -119,12 +120,10 @@ class BA(LinearHasher):
     >>> import numpy as np
     >>> X = np.random.default_rng(0).normal(size=(100, 8))
     >>> hasher = BA(n_bits=4, random_state=0).fit(X)
-    >>> hasher.decoder_weights_.shape
-    (4, 8)
+    >>> hasher.reconstruct(hasher.encode(X)).shape
+    (100, 8)
     """
 
-    decoder_weights_: FloatArray
-    decoder_bias_: FloatArray
     losses_: NDArray[np.float64]
     penalties_: NDArray[np.float64]
     precisions_: NDArray[np.float64]

@@ -1,0 +1,103 @@
+"""Change one ingredient of SiGAH, or of NeighborMatching, at a time, on MNIST.
+
+    python benchmarks/ablations.py -o benchmarks/results/ablations
+
+Euclidean neighbours by the protocol sigah-mnist, a row a run, as of `hashlearn bench`; what is
+there already is not run again. The groups are the paper's tables and figures, and ours: the
+discriminator (Table 4), the generator's non-linearity (Table 5), width (Fig. 4) and depth (Fig.
+8d), weights and margin (Fig. 8a-c), and how bits are made, where training starts, perpendicular
+functions, what is done in fewer dimensions.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from hashlearn.benchmark import Job, Records, run_and_record
+from hashlearn.cli.options import integers_in
+from hashlearn.data import SplitRecipe, load_dataset
+from hashlearn.evaluation import get_protocol
+
+GROUPS: dict[str, tuple[str, dict[str, list[Any]]]] = {
+    "table4": ("sigah", {"adversary_weight": [0.0]}),
+    "table5": ("sigah", {"activation": ["sigmoid", "tanh", "relu", "silu"]}),
+    "fig4": ("sigah", {"generator_width": [0.5, 1.0, 4.0]}),
+    "fig8": (
+        "sigah",
+        {
+            "sparsity_weight": [0.0, 0.01, 0.1],
+            "graph_weight": [0.0, 0.003, 0.01],
+            "adversary_weight": [0.0, 0.1, 1.0],
+            "margin": [0.1, 1.0, 3.0],
+            "generator_depth": [2, 3],
+        },
+    ),
+    "sigah": (
+        "sigah",
+        {
+            "binarisation": ["sign", "tanh"],
+            "entropy_weight": [0.0, 0.1, 1.0],
+            "init": ["random", "pca", "neighbormatching"],
+            "orthogonality_weight": [0.1, 1.0],
+            "n_components": [256],
+        },
+    ),
+    "neighbormatching": (
+        "neighbormatching",
+        {
+            "pooled_weight": [0.0, 0.3, 1.0],
+            "bandwidth": [0.2, 0.8],
+            "n_neighbors": [0.003, 0.03],
+            "sharpness": [1.0, 2.0, 8.0],
+            "batch_size": [256, 512, 2048],
+            "n_steps": [200, 2000],
+            "init": ["random", "pca", "sigah"],
+            "n_components": [64, 784],
+        },
+    ),
+}
+
+
+def jobs_of(group: str, bits: list[int], seeds: int) -> list[Job]:
+    """List the runs of a group: the method as it is, then each of its changes."""
+    method, changes = GROUPS[group]
+    settings = [{}, *({name: value} for name, values in changes.items() for value in values)]
+    return [
+        Job(method, n_bits, seed, given)
+        for given in settings
+        for n_bits in bits
+        for seed in range(seeds)
+    ]
+
+
+def main(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of results.")],
+    groups: Annotated[str, typer.Option(help=f"Of {', '.join(GROUPS)}.")] = ",".join(GROUPS),
+    bits: Annotated[str, typer.Option(help="Code lengths, joined by commas.")] = "32",
+    seeds: Annotated[int, typer.Option(help="Seeds a setting.", min=1)] = 5,
+) -> None:
+    """Run the changes that are not in the results yet."""
+    console = Console(stderr=True)
+    lengths = integers_in(bits, "bits")
+    jobs = {
+        str(job): job for group in groups.split(",") for job in jobs_of(group, lengths, seeds)
+    }  # a method as it is stands in several groups
+    run_and_record(
+        Records(output),
+        load_dataset("mnist", download=False),
+        list(jobs.values()),
+        protocol=get_protocol("sigah-mnist"),
+        recipe=SplitRecipe("test", n_queries=1000),
+        on_row=lambda row: console.print(
+            f"{row['method']} {row['given']}, {row['n_bits']} bits, seed {row['seed']}: pooled area "
+            f"{row['scores']['pooled_pr_area']:.3f}, mean average precision "
+            f"{row['scores']['mean_average_precision']:.3f}"
+        ),
+        on_error=lambda job, error: console.print(f"{job}: {error}"),
+    )
+
+
+if __name__ == "__main__":
+    typer.run(main)
