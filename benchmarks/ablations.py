@@ -38,7 +38,7 @@ GROUPS: dict[str, tuple[str, dict[str, list[Any]]]] = {
         "sigah",
         {
             "binarisation": ["sign", "tanh"],
-            "entropy_weight": [0.0, 0.1, 1.0],
+            "entropy_weight": [0.0, 0.03, 0.3],
             "init": ["random", "pca", "neighbormatching"],
             "orthogonality_weight": [0.1, 1.0],
             "n_components": [256],

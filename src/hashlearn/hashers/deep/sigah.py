@@ -105,7 +105,7 @@ class SiGAH(LinearHasher):
     adversary_weight : float, default=0.01
         :math:`\lambda_3`: larger values ask for more realistic synthetic vectors. With 0 there is
         no discriminator (Table 4 of the paper).
-    entropy_weight : float, default=0.3
+    entropy_weight : float, default=0.1
         :math:`\lambda_4`: larger values keep bits undecided for longer. Paper: 0.
     orthogonality_weight : float, default=0.0
         :math:`\lambda_5`: larger values keep hash functions perpendicular. Paper: 0.
@@ -204,7 +204,7 @@ class SiGAH(LinearHasher):
         sparsity_weight: float = 1e-3,
         graph_weight: float = 1e-3,
         adversary_weight: float = 1e-2,
-        entropy_weight: float = 0.3,
+        entropy_weight: float = 0.1,
         orthogonality_weight: float = 0.0,
         margin: float | None = None,
         bandwidth: float | None = None,
