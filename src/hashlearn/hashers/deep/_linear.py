@@ -125,11 +125,14 @@ def start_functions(
     Parameters
     ----------
     init : str
-        ``"auto"``; ``"random"``, ``"pca"``; or a linear method of the table, with its defaults.
+        ``"random"`` Gaussian functions; ``"frame"``, perpendicular ones at random, or more of them
+        than dimensions that cover all directions evenly (a tight frame); ``"pca"``; ``"itq"``; or
+        another linear method of the table, with its defaults. ``"auto"`` is ITQ up to as many bits
+        as there are dimensions and vectors, then a frame.
     n_bits : int
         Number of functions.
     Z : ndarray of shape (n, p), float32
-        Training vectors, in coordinates.
+        Training vectors, centred.
     rng : RandomState
         Source.
 
@@ -147,18 +150,44 @@ def start_functions(
     """
     if len(Z) > _START_ROWS:
         Z = Z[rng.choice(len(Z), _START_ROWS, replace=False)]
-    try:
-        start = _start(init, n_bits, Z, rng)
-        W, b = start.fit(Z).weights_, start.bias_
-    except ValueError as error:
-        raise ValueError(f"training cannot start from init={init!r}: {error}") from error
+    if init == "auto":
+        init = "itq" if n_bits <= min(Z.shape) else "frame"
+    if init == "frame":
+        W, b = random_frame(n_bits, Z.shape[1], rng), np.zeros(n_bits, np.float32)
+    else:
+        try:
+            start = _start(init, n_bits, rng)
+            W, b = start.fit(Z).weights_, start.bias_
+        except ValueError as error:
+            raise ValueError(f"training cannot start from init={init!r}: {error}") from error
     gain = np.float32(1 / (float(np.sqrt(np.square(Z @ W.T + b).mean())) or 1.0))
     return gain * W, gain * b
 
 
-def _start(init: str, n_bits: int, Z: FloatArray, rng: np.random.RandomState) -> LinearHasher:
-    if init == "auto":
-        init = "itq" if n_bits <= min(Z.shape) else "random"
+def random_frame(n_bits: int, size: int, rng: np.random.RandomState) -> FloatArray:
+    """Draw directions that are as far from one another as they can be on the whole.
+
+    Parameters
+    ----------
+    n_bits : int
+        Number of directions.
+    size : int
+        Dimensions.
+    rng : RandomState
+        Source.
+
+    Returns
+    -------
+    ndarray of shape (n_bits, size), float32
+        A matrix of perpendicular unit rows, or, if there are more rows than columns, columns: the
+        rows are then a tight frame.
+    """
+    drawn = rng.standard_normal((max(n_bits, size), min(n_bits, size)))
+    frame = np.linalg.qr(drawn)[0].astype(np.float32)
+    return frame if n_bits > size else frame.T
+
+
+def _start(init: str, n_bits: int, rng: np.random.RandomState) -> LinearHasher:
     options: dict[str, tuple[str, dict[str, Any]]] = {
         "random": ("lsh", {}),
         "pca": ("itq", {"rotation": "identity"}),

@@ -65,9 +65,9 @@ class NeighborMatching(LinearHasher):
         Neighbours of a vector that codes should find: how many of the training vectors, or which
         fraction of them. Fewer favour the very nearest.
     init : str, default="auto"
-        Where the hash functions start: ``"random"`` Gaussian ones, ``"pca"``, ``"itq"``, or another
-        linear method of the table. ``"auto"`` is ITQ up to as many bits as there are features,
-        then random.
+        Where the hash functions start: ``"random"`` Gaussian ones; a ``"frame"``, random directions
+        that cover the space evenly; ``"pca"``, ``"itq"``, or another linear method of the table.
+        ``"auto"`` is ITQ up to as many bits as there are features, then a frame.
     n_components : int, default=256
         Principal directions that vectors are reduced to before training, at least as many as bits.
     pooled_weight : float, default=0.1
@@ -85,7 +85,9 @@ class NeighborMatching(LinearHasher):
     lr : float, default=0.01
         Step size of Adam at the start; it falls to 0 along a cosine.
     patience : int, default=5
-        Checks on held-back training vectors, 20 in all, without a lower loss before training stops.
+        Checks on held-back training vectors, 20 in all, without a lower loss that training goes on
+        after. A tenth of the training vectors is held back, 2,048 at most; none if that is fewer
+        than 32, and all steps are taken then.
     device : str, default="auto"
         PyTorch device; ``"auto"`` takes a GPU if there is one.
     random_state : int, RandomState instance or None, default=None
@@ -100,9 +102,9 @@ class NeighborMatching(LinearHasher):
         Their constants.
     temperature_ : float
         :math:`\tau`.
-    history_ : dict of str to ndarray of shape (n_steps,), float32
-        Per step: ``"loss"`` of the batch, ``"held_back"``, the loss of held-back vectors at the
-        latest check, and ``"temperature"``, :math:`\tau`.
+    history_ : dict of str to ndarray of shape (n_taken,), float32
+        Per step that was taken: ``"loss"`` of the batch; ``"held_back"``, the lowest loss of
+        held-back vectors so far, infinity without them; and ``"temperature"``, :math:`\tau`.
     n_features_in_ : int
         Number of features in ``fit``.
 
@@ -186,9 +188,7 @@ class NeighborMatching(LinearHasher):
         if n_held_back < _FEWEST_HELD_BACK:
             n_held_back = 0
         data = torch.from_numpy(Z).to(device)
-        W, c = (
-            self.sharpness * torch.from_numpy(array).to(device) for array in (start, constants)
-        )
+        W, c = (self.sharpness * torch.from_numpy(array).to(device) for array in (start, constants))
         with seeded(rng, device):
             W, c = self._train(data[n_held_back:], data[:n_held_back], W, c, fraction)
         self.weights_, self.bias_ = coordinates.functions(W.cpu().numpy(), c.cpu().numpy())
@@ -203,21 +203,21 @@ class NeighborMatching(LinearHasher):
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.n_steps)
         n_check = max(1, self.n_steps // _CHECKS)
         stream = endless_batches(len(data), self.batch_size, data.device)
-        P_held_back = neighbor_probabilities(held_back, fraction, self.bandwidth)
-
-        def held_back_loss() -> float:
-            B = signs(torch.addmm(c, held_back, W.T))
-            return float(matching_loss(P_held_back, B, log_tau.exp(), self.pooled_weight)[0])
-
         kept, lowest, n_worse, history = learned, math.inf, 0, []
         if len(held_back):
-            kept, lowest = [x.clone() for x in learned], held_back_loss()
+            P_held_back = neighbor_probabilities(held_back, fraction, self.bandwidth)
+
+            def held_back_loss() -> float:
+                B = signs(torch.addmm(c, held_back, W.T))
+                return float(matching_loss(P_held_back, B, log_tau.exp(), self.pooled_weight))
+
+            kept, lowest = [part.clone() for part in learned], held_back_loss()
         for step in progress(self.n_steps, "NeighborMatching"):
-            x = data[next(stream)]
+            x = data.index_select(0, next(stream))
             P = neighbor_probabilities(x, fraction, self.bandwidth)
-            v = torch.tanh(torch.addmm(c, x, W.T))
+            v = torch.addmm(c, x, W.T).tanh_()
             tau = log_tau.exp()
-            loss, slope, slope_tau = matching_loss(P, signs(v), tau, self.pooled_weight)
+            loss, slope, slope_tau = matching_slopes(P, signs(v), tau, self.pooled_weight)
             slope *= 1 - v.square()
             W.grad, c.grad, log_tau.grad = slope.T @ x, slope.sum(dim=0), slope_tau * tau
             optimizer.step()
@@ -226,12 +226,12 @@ class NeighborMatching(LinearHasher):
                 checked = held_back_loss()
                 n_worse += 1
                 if checked < lowest:
-                    kept, lowest, n_worse = [x.clone() for x in learned], checked, 0
+                    kept, lowest, n_worse = [part.clone() for part in learned], checked, 0
             history.append(torch.stack([loss, loss.new_tensor(lowest), tau]))
             if n_worse > self.patience:
                 break
         values = torch.stack(history, dim=1).cpu().numpy()
-        if not np.isfinite(values[0]).all():
+        if not (np.isfinite(values[0]).all() and all(part.isfinite().all() for part in learned)):
             raise ValueError("training diverged to NaN or infinity; use a smaller lr")
         self.history_ = dict(zip(("loss", "held_back", "temperature"), values, strict=True))
         self.temperature_ = float(kept[2].exp())
@@ -239,7 +239,9 @@ class NeighborMatching(LinearHasher):
 
     def _check_parameters(self, n_samples: int) -> None:
         if isinstance(self.n_neighbors, Integral):
-            check_scalar(self.n_neighbors, "n_neighbors", Integral, min_val=1, max_val=n_samples - 1)
+            check_scalar(
+                self.n_neighbors, "n_neighbors", Integral, min_val=1, max_val=n_samples - 1
+            )
         else:
             check_scalar(
                 self.n_neighbors, "n_neighbors", Real, min_val=0, max_val=1,
@@ -281,7 +283,7 @@ def neighbor_probabilities(x: Tensor, fraction: float, bandwidth: float) -> Tens
         Which part of the others are neighbours: the :math:`k`-th nearest is the last of them, the
         first at least.
     bandwidth : float
-        :math:`eta`, in units of the difference of the squared distances of the :math:`k`-th and
+        :math:`\beta`, in units of the difference of the squared distances of the :math:`k`-th and
         the first neighbour.
 
     Returns
@@ -289,20 +291,74 @@ def neighbor_probabilities(x: Tensor, fraction: float, bandwidth: float) -> Tens
     Tensor of shape (n, n), float32
         Probabilities :math:`p_{ij}`: rows add up to 1, the diagonal is 0.
     """
-    if len(x) < 2:
-        return x.new_zeros(len(x), len(x))
     distances = squared_distances(x).fill_diagonal_(math.inf)
     k = max(1, round(fraction * (len(x) - 1)))
     if x.device.type == "cpu":  # five times as fast as PyTorch's own on a processor
         last = torch.from_numpy(np.partition(distances.numpy(), k - 1, axis=1)[:, k - 1 : k])
     else:
         last = distances.kthvalue(k, dim=1, keepdim=True).values
-    first = distances.min(dim=1, keepdim=True).values
+    first = distances.amin(dim=1, keepdim=True)
     width = (bandwidth * (last - first)).clamp(min=_NARROWEST)
-    return torch.softmax((first - distances).div_(width), dim=1)
+    return torch.softmax(distances.sub_(first).div_(-width), dim=1)
 
 
-def matching_loss(
+def code_probabilities(B: Tensor, tau: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    r"""Compute with which probability each code picks another of the batch as its neighbour.
+
+    Parameters
+    ----------
+    B : Tensor of shape (n, r), float32
+        Codes -1/+1.
+    tau : Tensor of shape (), float32
+        :math:`\tau`.
+
+    Returns
+    -------
+    q : Tensor of shape (n, n), float32
+        Probabilities :math:`q_{ij}`: rows add up to 1, the diagonal is 0.
+    logits : Tensor of shape (n, n), float32
+        :math:`\tau (r / 2 - h_{ij})`, 0 on the diagonal.
+    log_sums : Tensor of shape (n,), float32
+        Logarithms of the sums over :math:`j \ne i` of :math:`\exp(\tau (r / 2 - h_{ij}))`.
+    """
+    logits = (B @ B.T).mul_(tau / 2).fill_diagonal_(-math.inf)  # b_i.b_j = r - 2 h_ij
+    q = torch.softmax(logits, dim=1)
+    # For all j, q_ij = exp(logit_ij) / sum: the largest are far from underflow.
+    log_sums = logits.amax(dim=1) - q.amax(dim=1).log()
+    return q, logits.fill_diagonal_(0), log_sums
+
+
+def matching_loss(P: Tensor, B: Tensor, tau: Tensor, pooled_weight: float) -> Tensor:
+    r"""Compute how badly the neighbours of codes match those of vectors.
+
+    Parameters
+    ----------
+    P : Tensor of shape (n, n), float32
+        Probabilities :math:`p_{ij}`.
+    B : Tensor of shape (n, r), float32
+        Codes -1/+1.
+    tau : Tensor of shape (), float32
+        :math:`\tau`.
+    pooled_weight : float
+        :math:`\rho`.
+
+    Returns
+    -------
+    Tensor of shape (), float32
+        The objective.
+    """
+    _, logits, log_sums = code_probabilities(B, tau)
+    return _matching_loss(P, logits, log_sums, pooled_weight)
+
+
+def _matching_loss(P: Tensor, logits: Tensor, log_sums: Tensor, pooled_weight: float) -> Tensor:
+    matched = torch.dot(P.flatten(), logits.flatten()) / len(P)
+    normaliser = (1 - pooled_weight) * log_sums.mean()
+    pooled_normaliser = pooled_weight * (log_sums.logsumexp(dim=0) - math.log(len(P)))
+    return normaliser + pooled_normaliser - matched
+
+
+def matching_slopes(
     P: Tensor, B: Tensor, tau: Tensor, pooled_weight: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     r"""Compute how badly codes match probabilities, and where to move them.
@@ -314,9 +370,9 @@ def matching_loss(
     B : Tensor of shape (n, r), float32
         Codes -1/+1.
     tau : Tensor of shape (), float32
-        :math:`	au`.
+        :math:`\tau`.
     pooled_weight : float
-        :math:`ho`.
+        :math:`\rho`.
 
     Returns
     -------
@@ -326,24 +382,23 @@ def matching_loss(
         For each bit half the difference of the loss between the bit at +1 and at -1, to second
         order: the slope less the bit times the curvature.
     slope_tau : Tensor of shape (), float32
-        Derivative by :math:`	au`.
+        Derivative by :math:`\tau`.
     """
-    n, r = B.shape
-    E = torch.exp((tau / 2) * (B @ B.T - r)).fill_diagonal_(0)  # tau h = tau (r - b.b) / 2
-    sums = E.sum(dim=1, keepdim=True).clamp(min=torch.finfo(E.dtype).tiny)
-    total = sums.sum()
-    PB, EB = P @ B, E @ B
-    agreement = (PB * B).sum()  # sum of p_ij b_i.b_j
-    loss = tau * (r - agreement / n) / 2
-    loss = loss + (1 - pooled_weight) * sums.log().mean() + pooled_weight * (total / n).log()
-    # A = E a is the mixture of q and Q, row by row; E is symmetric.
-    a = (1 - pooled_weight) / sums + pooled_weight * n / total
-    AB = a * EB
-    slope = (-tau / (2 * n)) * (PB + P.T @ B - AB - E @ (a * B))
-    slope_tau = ((AB * B).sum() - agreement) / (2 * n)
-    # A softmax's second derivative is the variance of what its logits change by.
-    picked = E @ (1 / sums) - E.square() @ (1 / sums.square())
-    own = 1 - (EB / sums).square()
-    pooled = 2 * sums / total - (2 * EB / total).square()
+    n = len(B)
+    q, logits, log_sums = code_probabilities(B, tau)
+    loss = _matching_loss(P, logits, log_sums, pooled_weight)
+    share = torch.softmax(log_sums, dim=0)[:, None]  # of row i in the sum over all pairs
+    qB = q @ B
+    # Q_ij = n share_i q_ij. What p lacks to the mixture of q and Q pulls the pair together.
+    pull = torch.addcmul(P, q, (1 - pooled_weight) + (pooled_weight * n) * share, value=-1)
+    pull += pull.T.contiguous()  # the copy is fast, to add across the rows is not
+    pulled = pull @ B
+    slope_tau = (pulled * B).sum() / (-4 * n)
+    # A softmax's second derivative is the variance of what its logits change by: in row i by b_jk,
+    # in row j where it picks i, and in the sum over all pairs in both.
+    own = 1 - qB.square()
+    picked = (q.sum(dim=0) - q.square_().sum(dim=0))[:, None]
+    pooled = 2 * share - (2 * share * qB).square()
     curvature = (1 - pooled_weight) / n * (own + picked) + pooled_weight * pooled
-    return loss, slope - (tau / 2) ** 2 * curvature * B, slope_tau
+    slope = pulled.mul_(-tau / (2 * n)).sub_((tau / 2) ** 2 * curvature * B)
+    return loss, slope, slope_tau
