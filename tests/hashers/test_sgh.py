@@ -278,9 +278,9 @@ def test_a_constant_data_set_has_constant_codes():
 
 
 def test_it_starts_from_the_method_named_and_by_default_takes_more_bits_than_features(X):
-    for name in ("lsh", "itq"):
+    for init, name in (("random", "lsh"), ("lsh", "lsh"), ("itq", "itq")):
         start = get_method(name)(6, random_state=np.random.RandomState(0)).fit(X)
-        hasher = SGH(6, init=name, n_iter=1, lr=1e-9, random_state=0).fit(X)
+        hasher = SGH(6, init=init, n_iter=1, lr=1e-9, random_state=0).fit(X)
         assert (hasher.transform(X) == start.transform(X)).mean() > 0.99
     assert SGH(64, n_iter=2, random_state=0).fit(X).encode(X).shape == (600, 8)
 
@@ -308,9 +308,9 @@ def test_batches_larger_than_the_data_are_cut(X):
     [
         ({"estimator": "score"}, ValueError, "estimator must be"),
         ({"stochastic": 1}, TypeError, "stochastic"),
-        ({"init": "pca"}, ValueError, "unknown method"),
-        ({"init": "sh"}, ValueError, "'sh' is not linear"),
-        ({"n_bits": 21, "init": "itq"}, ValueError, "SGH cannot start from init='itq'"),
+        ({"init": "pcah"}, ValueError, "cannot start from init='pcah': unknown method"),
+        ({"init": "sh"}, ValueError, "init='sh': sh is not linear"),
+        ({"n_bits": 21, "init": "itq"}, ValueError, "cannot start from init='itq'"),
         ({"n_iter": 0}, ValueError, "n_iter"),
         ({"n_iter": 1.5}, TypeError, "n_iter"),
         ({"batch_size": 0}, ValueError, "batch_size"),

@@ -5,15 +5,17 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_scalar
+from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from hashlearn.hashers import get_method
+from hashlearn.codes import unpack_bits
 from hashlearn.hashers.base import FloatArray, LinearHasher
-from hashlearn.hashers.decoder import LinearDecoder
+from hashlearn.hashers.deep._linear import start_functions
 from hashlearn.hashers.deep._torch import find_device, progress, seeded
+from hashlearn.hashers.linear import linear_values
 
 Estimator = Literal["derivative", "difference"]
 
@@ -21,7 +23,7 @@ _LEAST_LOG_VARIANCE = -20.0
 """Where codes draw their vectors exactly, the variance would go to 0, its inverse to infinity."""
 
 
-class SGH(LinearDecoder, LinearHasher):
+class SGH(LinearHasher):
     r"""Learn random codes of least description length with a Gaussian decoder.
 
     The best code of a vector is the one with which a sender spends least: bits for the code, and
@@ -53,9 +55,11 @@ class SGH(LinearDecoder, LinearHasher):
     ----------
     n_bits : int, default=32
         Length of the code. Any number, also more than there are features.
-    init : str, default="lsh"
-        Method whose hash functions :math:`W` starts from, a linear one of the table. Paper: random
-        Gaussian, which is ``"lsh"``. ``"itq"`` ends at the same quality.
+    init : str, default="random"
+        Where :math:`W` starts: ``"random"`` Gaussian functions, as in the paper; a ``"frame"``,
+        random directions that cover the space evenly; ``"pca"``, ``"itq"``, or another linear
+        method of the table. ``"itq"`` ends at the same quality. ``"auto"`` is ITQ up to as many
+        bits as there are features, then a frame.
     stochastic : bool, default=True
         Whether bits are drawn. If not, :math:`\xi = 1/2`, as in the code that the authors released.
     estimator : {"derivative", "difference"}, default="derivative"
@@ -134,6 +138,8 @@ class SGH(LinearDecoder, LinearHasher):
     (100, 8)
     """
 
+    decoder_weights_: FloatArray
+    decoder_bias_: FloatArray
     prior_: FloatArray
     noise_: float
     history_: dict[str, FloatArray]
@@ -142,7 +148,7 @@ class SGH(LinearDecoder, LinearHasher):
         self,
         n_bits: int = 32,
         *,
-        init: str = "lsh",
+        init: str = "random",
         stochastic: bool = True,
         estimator: Estimator = "derivative",
         n_iter: int = 3000,
@@ -173,10 +179,10 @@ class SGH(LinearDecoder, LinearHasher):
         centred = X - mean.astype(np.float32)
         scale = float(np.sqrt(np.square(centred).mean(dtype=np.float64))) or 1.0
         centred /= np.float32(scale)
-        start = self._start(centred, rng)
+        start = start_functions(self.init, self.n_bits, centred, rng)
         # Threads wait for one another after each small product, on a busy machine for very long.
         with seeded(rng, device), threadpool_limits(1):
-            model = self._build(start, centred, device)
+            model = self._build(*start, device)
             self._train(torch.from_numpy(centred).to(device), model)
         W, b, U, c, beta, log_variance = (part.cpu().numpy().astype(np.float64) for part in model)
         self.weights_ = (W / scale).astype(np.float32)
@@ -186,24 +192,13 @@ class SGH(LinearDecoder, LinearHasher):
         self.prior_ = (1 / (1 + np.exp(-beta))).astype(np.float32)
         self.noise_ = scale * float(np.exp(log_variance / 2))
 
-    def _start(self, X: FloatArray, rng: np.random.RandomState) -> LinearHasher:
-        """Fit the method whose hash functions the encoder starts from."""
-        try:
-            start = get_method(self.init)(self.n_bits, random_state=rng).fit(X)
-        except ValueError as error:
-            raise ValueError(f"SGH cannot start from init={self.init!r}: {error}") from error
-        if not isinstance(start, LinearHasher):
-            raise ValueError(f"SGH starts from a linear method; init={self.init!r} is not linear")
-        return start
-
-    def _build(self, start: LinearHasher, X: FloatArray, device: torch.device) -> "Model":
+    def _build(self, W: FloatArray, b: FloatArray, device: torch.device) -> "Model":
         """Make the encoder at its start and a random decoder; all else begins at 0."""
-        gain = 1 / (float(np.sqrt(np.square(start.project(X)).mean())) or 1.0)
         model = Model(
-            torch.from_numpy(gain * start.weights_),
-            torch.from_numpy(gain * start.bias_),
-            torch.randn(self.n_bits, X.shape[1]) / self.n_bits**0.5,
-            torch.zeros(X.shape[1]),
+            torch.from_numpy(W),
+            torch.from_numpy(b),
+            torch.randn(W.shape) / self.n_bits**0.5,
+            torch.zeros(W.shape[1]),
             torch.zeros(self.n_bits),
             torch.tensor(0.0),
         )
@@ -233,6 +228,32 @@ class SGH(LinearDecoder, LinearHasher):
         values[0] /= data.shape[1]
         names = ("reconstruction", "divergence", "description_length")
         self.history_ = dict(zip(names, values, strict=True))
+
+    def reconstruct(self, codes: ArrayLike) -> FloatArray:
+        """Draw the vectors that codes stand for.
+
+        Parameters
+        ----------
+        codes : array-like of shape (n, ceil(n_bits / 8)), uint8
+            Packed codes.
+
+        Returns
+        -------
+        ndarray of shape (n, n_features), float32
+            Means of the decoder, on the scale of the training data.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If the hasher is not fitted.
+        TypeError
+            If `codes` is not uint8.
+        ValueError
+            If `codes` are of another length.
+        """
+        check_is_fitted(self)
+        h = unpack_bits(codes, self.n_bits).astype(np.float32)
+        return linear_values(h, self.decoder_weights_.T, self.decoder_bias_)
 
     def _check_parameters(self) -> None:
         check_scalar(self.stochastic, "stochastic", (bool, np.bool_))
