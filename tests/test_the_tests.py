@@ -33,6 +33,24 @@ BREAKS = {
         "(h - 0.5)",
         [*PYTEST, "tests/hashers/test_sgh.py"],
     ),
+    "a sign of the curvature": (
+        "src/hashlearn/hashers/deep/neighbormatching.py",
+        ".sub_((tau / 2) ** 2 * curvature * B)",
+        ".add_((tau / 2) ** 2 * curvature * B)",
+        [*PYTEST, "tests/hashers/test_neighbormatching.py"],
+    ),
+    "the neighbours who pick a vector forgotten": (
+        "src/hashlearn/hashers/deep/neighbormatching.py",
+        "    pull += pull.T",
+        "    pull += pull",
+        [*PYTEST, "tests/hashers/test_neighbormatching.py"],
+    ),
+    "functions of coordinates without the mean": (
+        "src/hashlearn/hashers/deep/_linear.py",
+        "(b - weights @ self.mean)",
+        "(b + 0 * weights @ self.mean)",
+        [*PYTEST, "tests/hashers/test_coordinates.py"],
+    ),
     "the rotation of ITQ transposed": (
         "src/hashlearn/hashers/rotation.py",
         "new = Wt.T @ U.T",

@@ -19,7 +19,7 @@ class Method:
     name : str
         Name in the table and of its file, lower case.
     class_name : str
-        The literature's acronym.
+        The literature's acronym; a name in words where the method is this library's own.
     family : {"shallow", "deep"}
         Folder of its file; deep methods need the extra ``torch``.
     supervision : {"none", "labels"}
@@ -27,7 +27,7 @@ class Method:
     summary : str
         The idea in a few words.
     reference : str
-        Author, year and venue.
+        Author, year and venue, or ``"this library"``.
     """
 
     name: str
@@ -41,6 +41,11 @@ class Method:
     def module(self) -> str:
         """Name of the module that holds the class."""
         return f"hashlearn.hashers.{self.family}.{self.name}"
+
+    @property
+    def has_paper(self) -> bool:
+        """Whether a paper proposes the method, or this library does."""
+        return self.reference != "this library"
 
 
 _METHODS = {
