@@ -255,6 +255,15 @@ def test_codes_that_are_far_from_all_others_keep_finite_slopes(tau):
     assert single[0].item() == pytest.approx(expected.item(), rel=1e-5)
 
 
+def test_the_loss_of_many_vectors_is_exact_in_single_precision():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(2000, 20, generator=generator)
+    B = signs(x @ torch.randn(20, 32, generator=generator))
+    P = neighbor_probabilities(x, 0.01, 0.3)
+    expected = matching_loss(P.double(), B.double(), double(0.7), 0.1).item()
+    assert matching_loss(P, B, torch.tensor(0.7), 0.1).item() == pytest.approx(expected, rel=2e-6)
+
+
 def test_the_sign_of_0_is_1():
     assert signs(torch.tensor([0.0, -0.0, 1e-30, -1e-30])).tolist() == [1, 1, 1, -1]
 

@@ -352,7 +352,7 @@ def matching_loss(P: Tensor, B: Tensor, tau: Tensor, pooled_weight: float) -> Te
 
 
 def _matching_loss(P: Tensor, logits: Tensor, log_sums: Tensor, pooled_weight: float) -> Tensor:
-    matched = torch.dot(P.flatten(), logits.flatten()) / len(P)
+    matched = torch.linalg.vecdot(P, logits).mean()
     normaliser = (1 - pooled_weight) * log_sums.mean()
     pooled_normaliser = pooled_weight * (log_sums.logsumexp(dim=0) - math.log(len(P)))
     return normaliser + pooled_normaliser - matched
