@@ -332,6 +332,18 @@ def test_training_stops_when_patience_is_at_its_end(X, patience):
     assert np.ptp(history["held_back"]) == 0
 
 
+@pytest.mark.parametrize(("n_steps", "n_checks"), [(7, 7), (39, 20), (45, 15), (60, 20)])
+def test_there_are_at_most_20_checks_and_one_after_the_last_step(X, monkeypatch, n_steps, n_checks):
+    losses = iter([3.0] * n_checks + [1.5])  # that of the start is the first
+    monkeypatch.setattr(
+        "hashlearn.hashers.deep.neighbormatching.matching_loss", lambda *_: next(losses)
+    )
+    history = fit(X, n_steps=n_steps, patience=100).history_["held_back"]
+    assert history[:-1].tolist() == [3.0] * (n_steps - 1)
+    assert history[-1] == 1.5
+    assert next(losses, None) is None
+
+
 def test_few_vectors_are_all_learned_from_to_the_last_step(X):
     history = fit(X[:300], lr=30, patience=0).history_
     assert len(history["loss"]) == 60

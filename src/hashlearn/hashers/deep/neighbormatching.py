@@ -85,9 +85,9 @@ class NeighborMatching(LinearHasher):
     lr : float, default=0.01
         Step size of Adam at the start; it falls to 0 along a cosine.
     patience : int, default=5
-        Checks on held-back training vectors, 20 in all, without a lower loss that training goes on
-        after. A tenth of the training vectors is held back, 2,048 at most; none if that is fewer
-        than 32, and all steps are taken then.
+        Checks on held-back training vectors, at most 20 in all, that may pass without a lower loss
+        before training stops. A tenth of the training vectors is held back, 2,048 at most; none
+        where that is fewer than 32, and all steps are taken.
     device : str, default="auto"
         PyTorch device; ``"auto"`` takes a GPU if there is one.
     random_state : int, RandomState instance or None, default=None
@@ -201,7 +201,7 @@ class NeighborMatching(LinearHasher):
         learned = [W, c, log_tau]
         optimizer = torch.optim.Adam(learned, lr=self.lr, eps=1e-12)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.n_steps)
-        n_check = max(1, self.n_steps // _CHECKS)
+        n_check = math.ceil(self.n_steps / _CHECKS)
         stream = endless_batches(len(data), self.batch_size, data.device)
         kept, lowest, n_worse, history = learned, math.inf, 0, []
         if len(held_back):
@@ -222,7 +222,8 @@ class NeighborMatching(LinearHasher):
             W.grad, c.grad, log_tau.grad = slope.T @ x, slope.sum(dim=0), slope_tau * tau
             optimizer.step()
             schedule.step()
-            if len(held_back) and (step + 1) % n_check == 0:
+            last = step == self.n_steps - 1
+            if len(held_back) and (last or step % n_check == n_check - 1):
                 checked = held_back_loss()
                 n_worse += 1
                 if checked < lowest:
@@ -352,7 +353,7 @@ def matching_loss(P: Tensor, B: Tensor, tau: Tensor, pooled_weight: float) -> Te
 
 
 def _matching_loss(P: Tensor, logits: Tensor, log_sums: Tensor, pooled_weight: float) -> Tensor:
-    matched = torch.linalg.vecdot(P, logits).mean()
+    matched: Tensor = torch.linalg.vecdot(P, logits).mean()
     normaliser = (1 - pooled_weight) * log_sums.mean()
     pooled_normaliser = pooled_weight * (log_sums.logsumexp(dim=0) - math.log(len(P)))
     return normaliser + pooled_normaliser - matched
