@@ -29,7 +29,7 @@ def draw(shape, seed=0):
     generator = torch.Generator().manual_seed(seed)
     n = shape[0]
     P = torch.rand(n, n, generator=generator, dtype=torch.float64).square().fill_diagonal_(0)
-    B = signs(torch.randn(shape, generator=generator, dtype=torch.float64)).double()
+    B = signs(torch.randn(shape, generator=generator, dtype=torch.float64))
     return P / P.sum(dim=1, keepdim=True), B
 
 
@@ -262,6 +262,15 @@ def test_the_loss_of_many_vectors_is_exact_in_single_precision():
     P = neighbor_probabilities(x, 0.01, 0.3)
     expected = matching_loss(P.double(), B.double(), double(0.7), 0.1).item()
     assert matching_loss(P, B, torch.tensor(0.7), 0.1).item() == pytest.approx(expected, rel=2e-6)
+
+
+def test_the_default_precision_of_torch_does_not_matter(X):
+    expected = fit(X, n_steps=3).weights_
+    torch.set_default_dtype(torch.float64)
+    try:
+        np.testing.assert_array_equal(fit(X, n_steps=3).weights_, expected)
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 def test_the_sign_of_0_is_1():
