@@ -103,8 +103,8 @@ class NeighborMatching(LinearHasher):
     temperature_ : float
         :math:`\tau`.
     history_ : dict of str to ndarray of shape (n_taken,), float32
-        Per step that was taken: ``"loss"`` of the batch; ``"held_back"``, the lowest loss of
-        held-back vectors so far, infinity without them; and ``"temperature"``, :math:`\tau`.
+        Per step that was taken: ``"loss"`` of the batch; ``"temperature"``, :math:`\tau`; and
+        ``"held_back"``, the lowest loss of held-back vectors so far, if any are held back.
     n_features_in_ : int
         Number of features in ``fit``.
 
@@ -112,12 +112,12 @@ class NeighborMatching(LinearHasher):
     -----
     The softmax over distances and its bandwidth are those of stochastic neighbour embedding [1]_;
     its joint form [2]_ is :math:`Q`. The defaults were chosen on queries held out of training
-    vectors of MNIST and seen to do on embeddings of photographs and of texts. :math:`\tau` starts at
-    min(1, 16 / r); half and twice that end at the same value.
+    vectors of MNIST and seen to do on embeddings of photographs and of texts. :math:`\tau` starts
+    at min(1, 16 / r); at 8 bits it ends at the same value from half or twice that.
 
-    Where codes are longer than vectors, as many random functions already rank neighbours well:
-    training raises mean average precision, but may lower the pooled area, as it did on embeddings
-    of texts. Larger `pooled_weight` is no remedy there.
+    Codes about as long as the vectors rank neighbours well before training. It then raises mean
+    average precision, but may lower the pooled area, as it did on embeddings of texts; a larger
+    `pooled_weight` made little difference there.
 
     Fit takes O(n_steps n^2 (p + r)) for batches of n vectors in p dimensions, besides the principal
     directions. No more vectors than are drawn in all steps are ever used. Encoding a vector takes
@@ -213,7 +213,7 @@ class NeighborMatching(LinearHasher):
             P_held_back = neighbor_probabilities(held_back, fraction, self.bandwidth)
 
             def held_back_loss() -> float:
-                B = signs(torch.addmm(c, held_back, W.T))
+                B = _signs(torch.addmm(c, held_back, W.T))
                 return float(matching_loss(P_held_back, B, log_tau.exp(), self.pooled_weight))
 
             kept, lowest = [part.clone() for part in learned], held_back_loss()
@@ -222,7 +222,7 @@ class NeighborMatching(LinearHasher):
             P = neighbor_probabilities(x, fraction, self.bandwidth)
             v = torch.addmm(c, x, W.T).tanh_()
             tau = log_tau.exp()
-            loss, slope, slope_tau = matching_slopes(P, signs(v), tau, self.pooled_weight)
+            loss, slope, slope_tau = matching_slopes(P, _signs(v), tau, self.pooled_weight)
             slope *= 1 - v.square()
             W.grad, c.grad, log_tau.grad = slope.T @ x, slope.sum(dim=0), slope_tau * tau
             optimizer.step()
@@ -240,6 +240,8 @@ class NeighborMatching(LinearHasher):
         if not (np.isfinite(values[0]).all() and all(part.isfinite().all() for part in learned)):
             raise ValueError("training diverged to NaN or infinity; use a smaller lr")
         self.history_ = dict(zip(("loss", "held_back", "temperature"), values, strict=True))
+        if not len(held_back):
+            del self.history_["held_back"]
         self.temperature_ = float(kept[2].exp())
         return kept[0], kept[1]
 
@@ -262,19 +264,7 @@ class NeighborMatching(LinearHasher):
             check_scalar(getattr(self, name), name, Real, min_val=0, include_boundaries="neither")
 
 
-def signs(v: Tensor) -> Tensor:
-    """Take signs, +1 at 0.
-
-    Parameters
-    ----------
-    v : Tensor of shape (n, r), float32
-        Values.
-
-    Returns
-    -------
-    Tensor of shape (n, r), float32
-        Codes -1/+1.
-    """
+def _signs(v: Tensor) -> Tensor:
     return torch.where(v >= 0, 1.0, -1.0).to(v.dtype)
 
 
