@@ -91,8 +91,8 @@ def main(
         protocol=get_protocol("sigah-mnist"),
         recipe=SplitRecipe("test", n_queries=1000),
         on_row=lambda row: console.print(
-            f"{row['method']} {row['given']}, {row['n_bits']} bits, seed {row['seed']}: pooled area "
-            f"{row['scores']['pooled_pr_area']:.3f}, mean average precision "
+            f"{row['method']} {row['given']}, {row['n_bits']} bits, seed {row['seed']}: pooled "
+            f"area {row['scores']['pooled_pr_area']:.3f}, mean average precision "
             f"{row['scores']['mean_average_precision']:.3f}"
         ),
         on_error=lambda job, error: console.print(f"{job}: {error}"),

@@ -26,7 +26,7 @@ from hashlearn.models import load
 QUICK = {
     "neighbormatching": {"n_steps": 60, "batch_size": 128},
     "och": {"n_landmarks": 200, "n_triplets": 10_000, "n_iter": 50},
-    "sgh": {"n_iter": 300, "batch_size": 64},
+    "sgh": {"n_steps": 300, "batch_size": 64},
     "sigah": {"n_steps": 30, "batch_size": 64},
     "qolsh": {"n_components": 2},  # it takes no fewer bits than dimensions
 }

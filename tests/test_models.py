@@ -30,8 +30,8 @@ HASHERS = {
     "och": {"n_bits": 12, "n_landmarks": 20, "n_triplets": 500, "n_iter": 5},
     "qolsh": {"n_bits": 24},
     "sttm": {"n_bits": 12, "n_iter": 3},
-    "sgh": {"n_bits": 12, "n_iter": 20, "device": "cpu"},
-    "sigah": {"n_bits": 12, "n_epochs": 2, "device": "cpu"},
+    "sgh": {"n_bits": 12, "n_steps": 20, "device": "cpu"},
+    "sigah": {"n_bits": 12, "n_steps": 9, "device": "cpu"},
     "neighbormatching": {"n_bits": 12, "n_steps": 20, "device": "cpu"},
 }
 

@@ -101,8 +101,8 @@ BREAKS = {
     ),
     "a default in a docstring": (
         "src/hashlearn/hashers/deep/sigah.py",
-        "n_epochs : int, default=15",
-        "n_epochs : int, default=16",
+        "n_steps : int, default=3000",
+        "n_steps : int, default=3001",
         [*PYTEST, "tests/test_docstrings.py", "-k", "defaults"],
     ),
     "an attribute in a docstring": (

@@ -202,7 +202,7 @@ def test_a_published_benchmark_is_run_with_its_part_to_learn_from(run, folder):
         (["--bits", "0"], "n_bits must be at least 1"),
         (["--protocol", "abc"], "unknown protocol 'abc'"),
         (["--set", "n_iter=3"], "--set takes method.name=value"),
-        (["--set", "sigah.n_epochs=3"], "--set sigah.n_epochs is of no method that is run"),
+        (["--set", "sigah.n_steps=3"], "--set sigah.n_steps is of no method that is run"),
         (["--distance", "l2"], "--distance must be one of hamming, spherical; got 'l2'"),
         (["--set", "itq.abc=3"], "itq has no parameter abc"),
         (["--table", "2"], "give --paper too"),

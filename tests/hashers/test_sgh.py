@@ -230,14 +230,14 @@ def fixture_X():
 
 
 def test_codes_draw_their_vectors_better_than_the_mean_does(X):
-    hasher = SGH(16, n_iter=500, batch_size=64, random_state=0).fit(X)
+    hasher = SGH(16, n_steps=500, batch_size=64, random_state=0).fit(X)
     error = np.square(hasher.reconstruct(hasher.encode(X)) - X).sum(axis=1).mean()
     spread = np.square(X - X.mean(axis=0)).sum(axis=1).mean()
     assert error < 0.3 * spread
 
 
 def test_reconstruct_adds_up_the_rows_of_set_bits(X):
-    hasher = SGH(5, n_iter=20, random_state=0).fit(X)
+    hasher = SGH(5, n_steps=20, random_state=0).fit(X)
     expected = hasher.decoder_bias_ + hasher.decoder_weights_[[1, 2, 4]].sum(axis=0)
     got = hasher.reconstruct(np.array([[0b10110], [0]], np.uint8))
     assert got.dtype == np.float32
@@ -245,7 +245,7 @@ def test_reconstruct_adds_up_the_rows_of_set_bits(X):
 
 
 def test_training_shortens_the_description_and_keeps_its_history(X):
-    hasher = SGH(8, n_iter=400, batch_size=100, random_state=0).fit(X)
+    hasher = SGH(8, n_steps=400, batch_size=100, random_state=0).fit(X)
     history = hasher.history_
     assert set(history) == {"reconstruction", "divergence", "description_length"}
     assert all(values.shape == (400,) for values in history.values())
@@ -266,28 +266,28 @@ def test_noise_and_prior_become_those_of_the_data(X):
 
 
 def test_the_scale_and_place_of_the_vectors_do_not_matter(X):
-    near = SGH(8, n_iter=200, random_state=0).fit(X)
-    far = SGH(8, n_iter=200, random_state=0).fit(100 * X - 7)
+    near = SGH(8, n_steps=200, random_state=0).fit(X)
+    far = SGH(8, n_steps=200, random_state=0).fit(100 * X - 7)
     assert (near.transform(X) == far.transform(100 * X - 7)).mean() > 0.98
     assert far.noise_ == pytest.approx(100 * near.noise_, rel=0.05)
 
 
 def test_a_constant_data_set_has_constant_codes():
-    hasher = SGH(4, n_iter=3000, lr=0.1, random_state=0).fit(np.ones((20, 3)))
+    hasher = SGH(4, n_steps=3000, lr=0.1, random_state=0).fit(np.ones((20, 3)))
     assert len(np.unique(hasher.encode(np.ones((20, 3))), axis=0)) == 1
 
 
 def test_it_starts_from_the_method_named_and_by_default_takes_more_bits_than_features(X):
     for init, name in (("random", "lsh"), ("lsh", "lsh"), ("itq", "itq")):
         start = get_method(name)(6, random_state=np.random.RandomState(0)).fit(X)
-        hasher = SGH(6, init=init, n_iter=1, lr=1e-9, random_state=0).fit(X)
+        hasher = SGH(6, init=init, n_steps=1, lr=1e-9, random_state=0).fit(X)
         assert (hasher.transform(X) == start.transform(X)).mean() > 0.99
-    assert SGH(64, n_iter=2, random_state=0).fit(X).encode(X).shape == (600, 8)
+    assert SGH(64, n_steps=2, random_state=0).fit(X).encode(X).shape == (600, 8)
 
 
 def test_drawing_and_estimator_can_be_chosen(X):
     codes = [
-        SGH(8, stochastic=stochastic, estimator=estimator, n_iter=50, random_state=0)
+        SGH(8, stochastic=stochastic, estimator=estimator, n_steps=50, random_state=0)
         .fit(X)
         .project(X)
         for stochastic in (True, False)
@@ -298,8 +298,8 @@ def test_drawing_and_estimator_can_be_chosen(X):
 
 
 def test_batches_larger_than_the_data_are_cut(X):
-    small = SGH(4, n_iter=5, batch_size=30, random_state=0).fit(X[:30])
-    large = SGH(4, n_iter=5, batch_size=500, random_state=0).fit(X[:30])
+    small = SGH(4, n_steps=5, batch_size=30, random_state=0).fit(X[:30])
+    large = SGH(4, n_steps=5, batch_size=500, random_state=0).fit(X[:30])
     np.testing.assert_array_equal(small.weights_, large.weights_)
 
 
@@ -311,8 +311,8 @@ def test_batches_larger_than_the_data_are_cut(X):
         ({"init": "pcah"}, ValueError, "cannot start from init='pcah': unknown method"),
         ({"init": "sh"}, ValueError, "init='sh': sh is not linear"),
         ({"n_bits": 21, "init": "itq"}, ValueError, "cannot start from init='itq'"),
-        ({"n_iter": 0}, ValueError, "n_iter"),
-        ({"n_iter": 1.5}, TypeError, "n_iter"),
+        ({"n_steps": 0}, ValueError, "n_steps"),
+        ({"n_steps": 1.5}, TypeError, "n_steps"),
         ({"batch_size": 0}, ValueError, "batch_size"),
         ({"lr": 0}, ValueError, "lr"),
         ({"lr": "fast"}, TypeError, "lr"),
@@ -326,11 +326,11 @@ def test_impossible_settings_are_refused(X, options, error, message):
 
 def test_training_that_diverges_says_so(X):
     with pytest.raises(ValueError, match="diverged"):
-        SGH(4, lr=1e30, n_iter=5, random_state=0).fit(X)
+        SGH(4, lr=1e30, n_steps=5, random_state=0).fit(X)
 
 
 def test_codes_that_are_none_are_refused(X):
-    hasher = SGH(12, n_iter=2, random_state=0).fit(X)
+    hasher = SGH(12, n_steps=2, random_state=0).fit(X)
     with pytest.raises(TypeError, match="uint8"):
         hasher.reconstruct(np.zeros((1, 2)))
     with pytest.raises(ValueError, match="bytes"):

@@ -31,13 +31,6 @@ def seeded(rng: np.random.RandomState, device: torch.device) -> Iterator[None]:
         yield
 
 
-def batches(n_samples: int, batch_size: int, device: torch.device) -> Iterator[torch.Tensor]:
-    """Draw one epoch of shuffled batches of row numbers; a last batch of one row is left out."""
-    for rows in torch.split(torch.randperm(n_samples).to(device), batch_size):
-        if len(rows) > 1:
-            yield rows
-
-
 def endless_batches(
     n_samples: int, batch_size: int, device: torch.device
 ) -> Iterator[torch.Tensor]:
@@ -66,10 +59,10 @@ def squared_distances(x: torch.Tensor) -> torch.Tensor:
     return torch.addmm(norms, x, x.T, alpha=-2).add_(norms[:, None]).clamp_(min=0)
 
 
-def progress(n_epochs: int, description: str) -> Iterator[int]:
-    """Count epochs under a progress bar on standard error; silent when that is no terminal."""
+def progress(n_steps: int, description: str) -> Iterator[int]:
+    """Count steps under a progress bar on standard error; silent when that is no terminal."""
     if not sys.stderr.isatty():
-        yield from range(n_epochs)
+        yield from range(n_steps)
         return
     with Progress(console=Console(stderr=True), transient=True) as bar:
-        yield from bar.track(range(n_epochs), description=description)
+        yield from bar.track(range(n_steps), description=description)

@@ -78,7 +78,7 @@ class NeighborMatching(LinearHasher):
     sharpness : float, default=4.0
         Root mean square of :math:`W^T x + c` at the start. Larger values let fewer vectors, nearer
         to a hyperplane, move it.
-    n_steps : int, default=600
+    n_steps : int, default=800
         Batches at most.
     batch_size : int, default=1024
         Vectors in a batch :math:`n`.
@@ -150,7 +150,7 @@ class NeighborMatching(LinearHasher):
         pooled_weight: float = 0.1,
         bandwidth: float = 0.3,
         sharpness: float = 4.0,
-        n_steps: int = 600,
+        n_steps: int = 800,
         batch_size: int = 1024,
         lr: float = 0.01,
         patience: int = 5,

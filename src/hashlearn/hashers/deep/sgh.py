@@ -5,17 +5,15 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from sklearn.utils import check_scalar
-from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from hashlearn.codes import unpack_bits
 from hashlearn.hashers.base import FloatArray, LinearHasher
+from hashlearn.hashers.decoder import LinearDecoder
 from hashlearn.hashers.deep._linear import start_functions
 from hashlearn.hashers.deep._torch import find_device, progress, seeded
-from hashlearn.hashers.linear import linear_values
 
 Estimator = Literal["derivative", "difference"]
 
@@ -23,7 +21,7 @@ _LEAST_LOG_VARIANCE = -20.0
 """Where codes draw their vectors exactly, the variance would go to 0, its inverse to infinity."""
 
 
-class SGH(LinearHasher):
+class SGH(LinearDecoder, LinearHasher):
     r"""Learn random codes of least description length with a Gaussian decoder.
 
     The best code of a vector is the one with which a sender spends least: bits for the code, and
@@ -65,7 +63,7 @@ class SGH(LinearHasher):
     estimator : {"derivative", "difference"}, default="derivative"
         What stands for the derivative by :math:`p_k`: the first term above, or all of it, whose
         mean is right. The latter gives surer bits. Paper: ``"derivative"`` (released code).
-    n_iter : int, default=3000
+    n_steps : int, default=3000
         Steps. Paper: 5,000 (released code).
     batch_size : int, default=500
         Vectors a step, drawn with replacement; no more than there are. Paper: 500 (released code).
@@ -91,7 +89,7 @@ class SGH(LinearHasher):
         :math:`\theta`.
     noise_ : float
         :math:`\rho`, for data as it came.
-    history_ : dict of str to ndarray of shape (n_iter,), float32
+    history_ : dict of str to ndarray of shape (n_steps,), float32
         Per step: ``"reconstruction"``, the mean of :math:`\|e\|^2` over the mean squared norm of
         the centred data; ``"divergence"``, that of the code from its prior, in nats; and
         ``"description_length"``, the objective, in nats. The latter is of densities, and may be
@@ -120,7 +118,7 @@ class SGH(LinearHasher):
     4. The step size falls, so that noise dies away. The released code means to halve it every 2,000
        steps and does not.
 
-    Fit takes O(n_iter batch_size d r) besides the start, encoding a vector O(d r).
+    Fit takes O(n_steps batch_size d r) besides the start, encoding a vector O(d r).
 
     References
     ----------
@@ -130,7 +128,7 @@ class SGH(LinearHasher):
     --------
     >>> import numpy as np
     >>> X = np.random.default_rng(0).normal(size=(100, 8))
-    >>> hasher = SGH(n_bits=4, n_iter=200, random_state=0).fit(X)
+    >>> hasher = SGH(n_bits=4, n_steps=200, random_state=0).fit(X)
     >>> history = hasher.history_["description_length"]
     >>> bool(history[-20:].mean() < history[:20].mean())
     True
@@ -138,8 +136,6 @@ class SGH(LinearHasher):
     (100, 8)
     """
 
-    decoder_weights_: FloatArray
-    decoder_bias_: FloatArray
     prior_: FloatArray
     noise_: float
     history_: dict[str, FloatArray]
@@ -151,7 +147,7 @@ class SGH(LinearHasher):
         init: str = "random",
         stochastic: bool = True,
         estimator: Estimator = "derivative",
-        n_iter: int = 3000,
+        n_steps: int = 3000,
         batch_size: int = 500,
         lr: float = 0.01,
         device: str = "auto",
@@ -161,7 +157,7 @@ class SGH(LinearHasher):
         self.init = init
         self.stochastic = stochastic
         self.estimator = estimator
-        self.n_iter = n_iter
+        self.n_steps = n_steps
         self.batch_size = batch_size
         self.lr = lr
         self.device = device
@@ -209,7 +205,7 @@ class SGH(LinearHasher):
         optimiser = torch.optim.Adam(list(model), lr=self.lr)
         batch_size = min(self.batch_size, len(data))
         steps = []
-        for step in progress(self.n_iter, "SGH"):
+        for step in progress(self.n_steps, "SGH"):
             rows = torch.randint(len(data), (batch_size,), device=data.device)
             x = data.index_select(0, rows)  # several times as fast as data[rows]
             logits = torch.addmm(model.b, x, model.W.T)
@@ -219,7 +215,7 @@ class SGH(LinearHasher):
             gradient = estimate_gradient(model, x, logits, h, error, self.estimator)
             for part, slope in zip(model, gradient, strict=True):
                 part.grad = slope
-            optimiser.param_groups[0]["lr"] = self.lr * (1 - step / self.n_iter)
+            optimiser.param_groups[0]["lr"] = self.lr * (1 - step / self.n_steps)
             optimiser.step()
             model.log_variance.clamp_(min=_LEAST_LOG_VARIANCE)
         values = torch.stack(steps, dim=1).cpu().numpy()
@@ -229,39 +225,13 @@ class SGH(LinearHasher):
         names = ("reconstruction", "divergence", "description_length")
         self.history_ = dict(zip(names, values, strict=True))
 
-    def reconstruct(self, codes: ArrayLike) -> FloatArray:
-        """Draw the vectors that codes stand for.
-
-        Parameters
-        ----------
-        codes : array-like of shape (n, ceil(n_bits / 8)), uint8
-            Packed codes.
-
-        Returns
-        -------
-        ndarray of shape (n, n_features), float32
-            Means of the decoder, on the scale of the training data.
-
-        Raises
-        ------
-        sklearn.exceptions.NotFittedError
-            If the hasher is not fitted.
-        TypeError
-            If `codes` is not uint8.
-        ValueError
-            If `codes` are of another length.
-        """
-        check_is_fitted(self)
-        h = unpack_bits(codes, self.n_bits).astype(np.float32)
-        return linear_values(h, self.decoder_weights_.T, self.decoder_bias_)
-
     def _check_parameters(self) -> None:
         check_scalar(self.stochastic, "stochastic", (bool, np.bool_))
         if self.estimator not in ("derivative", "difference"):
             raise ValueError(
                 f'estimator must be "derivative" or "difference", got {self.estimator!r}'
             )
-        check_scalar(self.n_iter, "n_iter", Integral, min_val=1)
+        check_scalar(self.n_steps, "n_steps", Integral, min_val=1)
         check_scalar(self.batch_size, "batch_size", Integral, min_val=1)
         check_scalar(self.lr, "lr", Real, min_val=0, include_boundaries="neither")
 

@@ -78,9 +78,10 @@ class SiGAH(LinearHasher):
     n_bits : int, default=32
         Length of the code :math:`r`, also more than there are features.
     init : str, default="auto"
-        Where the hash functions start: ``"random"`` Gaussian ones, ``"pca"``, ``"itq"``, or another
-        linear method of the table. ``"auto"`` is ITQ up to as many bits as there are features,
-        then random. Paper: ``"random"``.
+        Where the hash functions start: ``"random"`` Gaussian ones; a ``"frame"``, random directions
+        that cover the space evenly; ``"pca"``, ``"itq"``, or another linear method of the table.
+        ``"auto"`` is ITQ up to as many bits as there are features, then a frame. Paper:
+        ``"random"``.
     binarisation : {"stochastic", "sign", "tanh"}, default="stochastic"
         What the generator sees: bits drawn as above; the signs, with the gradient of tanh; or the
         relaxed codes :math:`v` themselves. Paper: ``"tanh"``.
@@ -122,8 +123,9 @@ class SiGAH(LinearHasher):
     lr : float, default=0.01
         Step size of Adam at the start, for both players; it falls to 0 along a cosine.
     patience : int, default=5
-        Checks on held-back training vectors, 20 in all, without a lower reconstruction error before
-        training stops.
+        Checks on held-back training vectors, at most 20 in all, that may pass without a lower
+        reconstruction error before training stops. A tenth of the training vectors is held back,
+        2,048 at most; none where that is fewer than 32, and all steps are taken.
     device : str, default="auto"
         PyTorch device; ``"auto"`` takes a GPU if there is one.
     random_state : int, RandomState instance or None, default=None
@@ -145,11 +147,11 @@ class SiGAH(LinearHasher):
         of dimensions in training.
     mean_ : ndarray of shape (n_features,), float32
         Mean of the training vectors.
-    history_ : dict of str to ndarray of shape (n_steps,), float32
-        Per step: ``"reconstruction"``, ``"sparsity"``, ``"graph"``, ``"entropy"``,
-        ``"orthogonality"``, ``"real_energy"`` and ``"synthetic_energy"``, unweighted; and
-        ``"held_back"``, the lowest reconstruction error of held-back vectors so far. What has the
-        weight 0 is not computed, and 0.
+    history_ : dict of str to ndarray of shape (n_taken,), float32
+        Per step that was taken: ``"reconstruction"``, ``"sparsity"``, ``"graph"``, ``"entropy"``,
+        ``"orthogonality"``, ``"real_energy"`` and ``"synthetic_energy"``, unweighted, 0 where the
+        weight is 0; and ``"held_back"``, the lowest reconstruction error of held-back vectors so
+        far, if any are held back.
     n_features_in_ : int
         Number of features in ``fit``.
 
@@ -325,7 +327,7 @@ class SiGAH(LinearHasher):
         if n_held_back:
             kept, lowest = [part.detach().clone() for part in learned], held_back_error()
         stream = endless_batches(len(data), self.batch_size, data.device)
-        n_check = max(1, self.n_steps // _CHECKS)
+        n_check = math.ceil(self.n_steps / _CHECKS)
         for step in progress(self.n_steps, "SiGAH"):
             for player in (learner, adversary):
                 player.param_groups[0]["lr"] = (
@@ -365,7 +367,8 @@ class SiGAH(LinearHasher):
             for part, slope in zip(learned, torch.autograd.grad(loss, learned), strict=True):
                 part.grad = slope
             learner.step()
-            if n_held_back and (step + 1) % n_check == 0:
+            last = step == self.n_steps - 1
+            if n_held_back and (last or step % n_check == n_check - 1):
                 error = held_back_error()
                 n_worse += 1
                 if error < lowest:
@@ -383,9 +386,11 @@ class SiGAH(LinearHasher):
             "synthetic_energy", "held_back",
         )  # fmt: skip
         values = torch.stack(history, dim=1).cpu().numpy()
-        if not np.isfinite(values).all():
+        if not (np.isfinite(values).all() and all(part.isfinite().all() for part in learned)):
             raise ValueError("training diverged to NaN or infinity; use a smaller lr or weights")
         self.history_ = dict(zip(names, values, strict=True))
+        if not n_held_back:
+            del self.history_["held_back"]
         with torch.no_grad():
             for part, best in zip(learned, kept, strict=True):
                 part.copy_(best)
