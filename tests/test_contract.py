@@ -126,6 +126,19 @@ def test_the_same_seed_gives_the_same_codes_and_another_seed_others(name, X):
 
 
 @every_method
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_is_refused_in_any_feature(name, bad, X):
+    """Linear methods look at the values, which are fewer, and NaN times 0 is NaN."""
+    hasher = fit(make(name), X)
+    for feature in (0, 7, 15):
+        rows = X[:300].copy()
+        rows[213, feature] = bad
+        for method in (hasher.project, hasher.transform, hasher.encode):
+            with pytest.raises(ValueError, match="NaN|infinity"):
+                method(rows)
+
+
+@every_method
 def test_fitting_leaves_global_seeds_as_they_were(name, X):
     np.random.seed(5)  # noqa: NPY002 - the global state is what is tested
     torch.manual_seed(5)

@@ -159,7 +159,7 @@ class Hasher(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, A
         ValueError
             If `X` is not what ``project`` takes.
         """
-        return pack_bits(self.transform(X))
+        return pack_bits(self.transform(X).astype(bool))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted hasher to one file: JSON and arrays, never a pickle.
@@ -247,6 +247,13 @@ class LinearHasher(Hasher):
 
     weights_: FloatArray
     bias_: FloatArray
+
+    def project(self, X: ArrayLike) -> FloatArray:  # noqa: D102 - inherited
+        check_is_fitted(self)
+        values = self._project(self._check_rows(X, reset=False, ensure_all_finite=False))
+        if not np.isfinite(values).all():  # NaN and infinity go through sums, and these are fewer
+            self._check_rows(X, reset=False)
+        return values
 
     def _project(self, X: Any) -> FloatArray:
         return linear_values(X, self.weights_, self.bias_)
