@@ -50,11 +50,11 @@ GROUPS: dict[str, tuple[str, dict[str, list[Any]]]] = {
             "pooled_weight": [0.0, 0.3, 1.0],
             "bandwidth": [0.2, 0.8],
             "n_neighbors": [0.003, 0.03],
-            "sharpness": [1.0, 2.0, 8.0],
-            "batch_size": [256, 512, 2048],
-            "n_steps": [200, 2000],
+            "sharpness": [1.0, 16.0],
+            "batch_size": [128, 256, 1024],
+            "n_steps": [500, 1500],
             "init": ["random", "pca", "sigah"],
-            "n_components": [64, 784],
+            "n_components": [64],
         },
     ),
 }
@@ -80,7 +80,7 @@ def main(
 ) -> None:
     """Run the changes that are not in the results yet."""
     console = Console(stderr=True)
-    lengths = integers_in(bits, "bits")
+    lengths = integers_in(bits, "--bits")
     jobs = {
         str(job): job for group in groups.split(",") for job in jobs_of(group, lengths, seeds)
     }  # a method as it is stands in several groups

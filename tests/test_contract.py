@@ -134,7 +134,7 @@ def test_what_is_not_finite_is_refused_in_any_feature(name, bad, X):
         rows = X[:300].copy()
         rows[213, feature] = bad
         for method in (hasher.project, hasher.transform, hasher.encode):
-            with pytest.raises(ValueError, match="NaN|infinity"):
+            with pytest.raises(ValueError, match=r"NaN|infinity"):
                 method(rows)
 
 

@@ -353,6 +353,23 @@ def test_there_are_at_most_20_checks_and_one_after_the_last_step(X, monkeypatch,
     assert next(losses, None) is None
 
 
+def test_held_back_vectors_are_checked_in_batches_of_the_size_of_training(X, monkeypatch):
+    """Who is near, and so the loss, depends on how many there are."""
+    from hashlearn.hashers.deep import neighbormatching
+
+    sizes = []
+    compute = neighbormatching.neighbor_probabilities
+
+    def counted(x, *others):
+        sizes.append(len(x))
+        return compute(x, *others)
+
+    monkeypatch.setattr(neighbormatching, "neighbor_probabilities", counted)
+    fit(X, batch_size=14, n_steps=5)
+    assert set(sizes) == {14}
+    assert len(sizes) == 5 + len(X) // 10 // 14
+
+
 def test_few_vectors_are_all_learned_from_to_the_last_step(X):
     history = fit(X[:300], lr=30, patience=0).history_
     assert len(history["loss"]) == 60

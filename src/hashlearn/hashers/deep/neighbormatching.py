@@ -73,18 +73,18 @@ class NeighborMatching(LinearHasher):
     pooled_weight : float, default=0.1
         :math:`\rho`, from 0 to 1: larger values even out the radius in which queries find their
         neighbours.
-    bandwidth : float, default=0.3
+    bandwidth : float, default=0.4
         :math:`\beta`: larger values count vectors beyond the :math:`k`-th neighbour in.
     sharpness : float, default=4.0
         Root mean square of :math:`W^T x + c` at the start. Larger values let fewer vectors, nearer
         to a hyperplane, move it.
-    n_steps : int, default=800
+    n_steps : int, default=3000
         Batches at most.
-    batch_size : int, default=1024
+    batch_size : int, default=512
         Vectors in a batch :math:`n`.
-    lr : float, default=0.01
+    lr : float, default=0.02
         Step size of Adam at the start; it falls to 0 along a cosine.
-    patience : int, default=5
+    patience : int, default=10
         Checks on held-back training vectors, at most 20 in all, that may pass without a lower loss
         before training stops. A tenth of the training vectors is held back, 2,048 at most; none
         where that is fewer than 32, and all steps are taken.
@@ -148,12 +148,12 @@ class NeighborMatching(LinearHasher):
         init: str = "auto",
         n_components: int = 256,
         pooled_weight: float = 0.1,
-        bandwidth: float = 0.3,
+        bandwidth: float = 0.4,
         sharpness: float = 4.0,
-        n_steps: int = 800,
-        batch_size: int = 1024,
-        lr: float = 0.01,
-        patience: int = 5,
+        n_steps: int = 3000,
+        batch_size: int = 512,
+        lr: float = 0.02,
+        patience: int = 10,
         device: str = "auto",
         random_state: Any = None,
     ) -> None:
@@ -210,11 +210,20 @@ class NeighborMatching(LinearHasher):
         stream = endless_batches(len(data), self.batch_size, data.device)
         kept, lowest, n_worse, history = learned, math.inf, 0, []
         if len(held_back):
-            P_held_back = neighbor_probabilities(held_back, fraction, self.bandwidth)
+            # In batches as large as those of training: probabilities depend on the size.
+            checks = [
+                (x, neighbor_probabilities(x, fraction, self.bandwidth))
+                for x in held_back.split(self.batch_size)
+                if len(x) == min(len(held_back), self.batch_size)
+            ]
 
             def held_back_loss() -> float:
-                B = _signs(torch.addmm(c, held_back, W.T))
-                return float(matching_loss(P_held_back, B, log_tau.exp(), self.pooled_weight))
+                tau = log_tau.exp()
+                losses = [
+                    float(matching_loss(P, _signs(x @ W.T + c), tau, self.pooled_weight))
+                    for x, P in checks
+                ]
+                return sum(losses) / len(losses)
 
             kept, lowest = [part.clone() for part in learned], held_back_loss()
         for step in progress(self.n_steps, "NeighborMatching"):
