@@ -4,6 +4,7 @@ Run by `make docs`; `python docs/generate.py --check` fails if a file is not up 
 """
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import results_report
@@ -43,6 +44,9 @@ PARTS = {
     ROOT / "README.md": {"methods": methods_table},
     ROOT / "docs/results.md": {
         "neighbors": results_report.neighbors,
+        "vectors": results_report.vectors,
+        "sigah": partial(results_report.ablations, "sigah"),
+        "neighbormatching": partial(results_report.ablations, "neighbormatching"),
         "labels": results_report.labels,
         "texts": results_report.texts,
     },

@@ -2,8 +2,8 @@
 
 Of MNIST with Euclidean neighbours the first puts our numbers beside the paper's, the second gives
 differences on the same queries, the third takes the pooled area apart: from the mean over queries
-of average precision to the one curve of all queries, a step at a time. Others are of its labels,
-and of texts with tags.
+of average precision to the one curve of all queries, a step at a time. Others are of other vectors,
+of methods with one argument changed, of MNIST's labels, and of texts with tags.
 """
 
 import json
@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import t as student
 
 from hashlearn.benchmark import (
     Records,
@@ -69,6 +70,61 @@ def texts() -> str:
         cells = [short(scores[n_bits]) if n_bits in scores else "" for n_bits in bits]
         lines.append(f"| {' | '.join([*key, *cells])} |")
     return "\n".join(lines)
+
+
+def vectors() -> str:
+    """Compare methods on other vectors than pixels of digits, in Markdown."""
+    metrics = ("pooled_pr_area", "precision_at_100", "mean_average_precision")
+    lines = [
+        "| data | method | bits | pooled area | precision at 100 | mean average precision |",
+        "| --- " * 6 + "|",
+    ]
+    found = summarise(Records(RESULTS.with_name("vectors")).rows())
+    for data in dict.fromkeys(one.first["dataset"] for one in found):
+        for one in in_order([one for one in found if one.first["dataset"] == data]):
+            kind = " GIST" if one.first["features"] == "gist" else ""
+            cells = [data + kind, name(one), str(one.first["n_bits"])]
+            cells += [with_deviation(one, metric) for metric in metrics]
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def ablations(method: str) -> str:
+    """Compare a method with one argument changed and as it is, seed by seed, in Markdown."""
+    metrics = ("pooled_pr_area", "mean_average_precision", "precision_at_100")
+    lines = [
+        "| bits | change | seeds | pooled area | | mean average precision | | precision at 100 | |",
+        "| --- " * 9 + "|",
+    ]
+    found = [
+        one
+        for one in in_order(summarise(Records(RESULTS.with_name("ablations")).rows()))
+        if one.first["method"] == method
+    ]
+    usual = {one.first["n_bits"]: one for one in found if not one.first["given"]}
+    for one in sorted(found, key=lambda one: (one.first["n_bits"], str(one.first["given"]))):
+        base = usual[one.first["n_bits"]]
+        given = ", ".join(f"{key}={value}" for key, value in one.first["given"].items())
+        cells = [str(one.first["n_bits"]), f"`{given}`" if given else "none", str(len(one.rows))]
+        for metric in metrics:
+            cells += [with_deviation(one, metric), "" if one is base else change(one, base, metric)]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def change(one: Summary, base: Summary, metric: str) -> str:
+    """Write the mean difference of seeds that both have; bold where 0 is outside its interval."""
+    values = dict(zip(base.seeds, base.values(metric), strict=True))
+    less = [
+        value - values[seed]
+        for seed, value in zip(one.seeds, one.values(metric), strict=True)
+        if seed in values
+    ]
+    if len(less) < 2:
+        return ""
+    mean, error = float(np.mean(less)), float(np.std(less, ddof=1) / len(less) ** 0.5)
+    text = f"{mean:+.3f}"
+    return f"**{text}**" if abs(mean) > student.ppf(0.975, len(less) - 1) * error else text
 
 
 def neighbors() -> str:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hashlearn.benchmark import summarise
+from hashlearn.benchmark import baselines, summarise
 
 BASE = {
     "dataset": "d", "fingerprint": "f", "split": {"seed": 0}, "protocol": {"metric": "m"},
@@ -33,6 +33,17 @@ def test_mean_and_deviation_are_those_of_a_sample():
     assert summary.mean("fit_seconds") == 2.0
     assert summary.mean("nothing") is None
     assert summarise([BASE])[0].deviation("m") is None
+
+
+def test_the_baseline_is_the_method_as_it_is_in_whatever_order_rows_come():
+    changed = {**BASE, "given": {"n_iter": 9}, "parameters": {"n_iter": 9}}
+    spherical = {**BASE, "distance": "spherical"}
+    lsh = {**BASE, "method": "lsh", "parameters": {}}
+    longer = {**lsh, "n_bits": 9}
+    for rows in ([changed, BASE, spherical, lsh, longer], [lsh, BASE, spherical, changed]):
+        pairs = baselines(summarise(rows), "itq")
+        assert all(itq.rows == (BASE,) for _, itq in pairs)
+        assert len(pairs) == 3
 
 
 def test_a_method_is_named_with_what_it_was_given():

@@ -107,13 +107,13 @@ def baselines(summaries: Sequence[Summary], method: str) -> list[tuple[Summary, 
     Returns
     -------
     list of tuple of Summary
-        A method and its baseline. What has none is left out.
+        A method and its baseline. What has none is left out. Where there are several, the one with
+        the fewest arguments is the baseline: the method as it is, if it is there.
     """
-    found = {
-        (summary.setting, summary.first["n_bits"]): summary
-        for summary in reversed(summaries)
-        if summary.first["method"] == method
-    }
+    found: dict[tuple[str, int], Summary] = {}
+    for summary in sorted(summaries, key=lambda one: len(one.first["given"])):
+        if summary.first["method"] == method:
+            found.setdefault((summary.setting, summary.first["n_bits"]), summary)
     keyed = [
         (summary, found.get((summary.setting, summary.first["n_bits"]))) for summary in summaries
     ]
