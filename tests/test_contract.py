@@ -149,6 +149,17 @@ def test_fitting_leaves_global_seeds_as_they_were(name, X):
     assert torch.equal(before[1], after[1])
 
 
+@pytest.mark.parametrize("name", [method.name for method in methods() if method.family == "deep"])
+def test_the_default_precision_of_torch_does_not_matter(name, X):
+    expected = fit(make(name), X).encode(X)
+    torch.set_default_dtype(torch.float64)
+    try:
+        np.testing.assert_array_equal(fit(make(name), X).encode(X), expected)
+        assert torch.get_default_dtype() == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
 @every_method
 def test_fitting_writes_neither_into_the_vectors_nor_into_the_labels(name, X):
     y = np.arange(len(X)) % 3

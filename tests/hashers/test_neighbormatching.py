@@ -264,15 +264,6 @@ def test_the_loss_of_many_vectors_is_exact_in_single_precision():
     assert matching_loss(P, B, torch.tensor(0.7), 0.1).item() == pytest.approx(expected, rel=2e-6)
 
 
-def test_the_default_precision_of_torch_does_not_matter(X):
-    expected = fit(X, n_steps=3).weights_
-    torch.set_default_dtype(torch.float64)
-    try:
-        np.testing.assert_array_equal(fit(X, n_steps=3).weights_, expected)
-    finally:
-        torch.set_default_dtype(torch.float32)
-
-
 def test_the_sign_of_0_is_1():
     assert _signs(torch.tensor([0.0, -0.0, 1e-30, -1e-30])).tolist() == [1, 1, 1, -1]
 

@@ -24,11 +24,15 @@ def find_device(device: str) -> torch.device:
 
 @contextmanager
 def seeded(rng: np.random.RandomState, device: torch.device) -> Iterator[None]:
-    """Seed PyTorch from `rng` inside the block, and leave its global state as it was."""
-    devices = [device] if device.type == "cuda" else []
+    """Seed PyTorch from `rng`, and make float32, inside the block; leave all as it was."""
+    devices, precision = [device] if device.type == "cuda" else [], torch.get_default_dtype()
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(int(rng.randint(2**31 - 1)))
-        yield
+        torch.set_default_dtype(torch.float32)
+        try:
+            yield
+        finally:
+            torch.set_default_dtype(precision)
 
 
 def endless_batches(
