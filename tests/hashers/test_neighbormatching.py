@@ -402,7 +402,7 @@ def test_the_number_of_neighbours_is_one_of_all_vectors_where_not_all_are_drawn(
         return neighbor_probabilities(x, fraction, bandwidth)
 
     monkeypatch.setattr("hashlearn.hashers.deep.neighbormatching.neighbor_probabilities", spy)
-    monkeypatch.setattr("hashlearn.hashers.deep.neighbormatching._MOST_HELD_BACK", 40)
+    monkeypatch.setattr("hashlearn.hashers.deep.neighbormatching.MOST_HELD_BACK", 40)
     fit(X, n_steps=2, batch_size=64, n_neighbors=30)
     # 2 batches of 64 and 40 to hold back are 168 vectors: a tenth is too few to hold back.
     assert asked == [(64, 30 / 899), (64, 30 / 899)]

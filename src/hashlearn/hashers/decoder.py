@@ -1,5 +1,7 @@
 """Decoders: from codes back to vectors."""
 
+from abc import ABC, abstractmethod
+
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
@@ -9,20 +11,14 @@ from hashlearn.hashers.base import FloatArray
 from hashlearn.hashers.linear import linear_values
 
 
-class LinearDecoder:
-    """Draw the vectors that codes stand for as sums of one row a bit; mixed in with a hasher.
-
-    Attributes
-    ----------
-    decoder_weights_ : ndarray of shape (n_bits, n_features), float32
-        What each bit adds where it is 1.
-    decoder_bias_ : ndarray of shape (n_features,), float32
-        The vector of the code without ones.
-    """
+class Decoder(ABC):
+    """Draw the vectors that codes stand for; mixed in with a hasher."""
 
     n_bits: int
-    decoder_weights_: FloatArray
-    decoder_bias_: FloatArray
+
+    @abstractmethod
+    def _draw(self, bits: FloatArray) -> FloatArray:
+        """Draw vectors for bits 0/1, a code a row."""
 
     def reconstruct(self, codes: ArrayLike) -> FloatArray:
         """Draw the vectors that codes stand for.
@@ -47,5 +43,22 @@ class LinearDecoder:
             If `codes` are of another length.
         """
         check_is_fitted(self)
-        bits = unpack_bits(codes, self.n_bits).astype(np.float32)
+        return self._draw(unpack_bits(codes, self.n_bits).astype(np.float32))
+
+
+class LinearDecoder(Decoder):
+    """Draw vectors as sums of one row a bit.
+
+    Attributes
+    ----------
+    decoder_weights_ : ndarray of shape (n_bits, n_features), float32
+        What each bit adds where it is 1.
+    decoder_bias_ : ndarray of shape (n_features,), float32
+        The vector of the code without ones.
+    """
+
+    decoder_weights_: FloatArray
+    decoder_bias_: FloatArray
+
+    def _draw(self, bits: FloatArray) -> FloatArray:
         return linear_values(bits, self.decoder_weights_.T, self.decoder_bias_)

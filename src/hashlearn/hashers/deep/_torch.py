@@ -1,5 +1,6 @@
 """What every PyTorch method needs and no paper is about: device, seeds, batches, progress."""
 
+import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +9,10 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import Progress
+
+MOST_HELD_BACK = 2048
+_FEWEST_HELD_BACK = 32
+_CHECKS = 20
 
 
 def find_device(device: str) -> torch.device:
@@ -33,6 +38,18 @@ def seeded(rng: np.random.RandomState, device: torch.device) -> Iterator[None]:
             yield
         finally:
             torch.set_default_dtype(precision)
+
+
+def count_held_back(n_samples: int) -> int:
+    """Say how many vectors to hold back: a tenth, 2,048 at most; none if that is fewer than 32."""
+    n_held_back = min(n_samples // 10, MOST_HELD_BACK)
+    return n_held_back if n_held_back >= _FEWEST_HELD_BACK else 0
+
+
+def is_check(step: int, n_steps: int) -> bool:
+    """Say whether held-back vectors are looked at after a step: at most 20 times, and last."""
+    every = math.ceil(n_steps / _CHECKS)
+    return step == n_steps - 1 or step % every == every - 1
 
 
 def endless_batches(

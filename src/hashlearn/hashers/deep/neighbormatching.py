@@ -13,15 +13,16 @@ from torch import Tensor
 from hashlearn.hashers.base import FloatArray, LinearHasher
 from hashlearn.hashers.deep._linear import Coordinates, start_functions
 from hashlearn.hashers.deep._torch import (
+    MOST_HELD_BACK,
+    count_held_back,
     endless_batches,
     find_device,
+    is_check,
     progress,
     seeded,
     squared_distances,
 )
 
-_CHECKS = 20
-_FEWEST_HELD_BACK, _MOST_HELD_BACK = 32, 2048
 _NARROWEST = 1e-6
 """Bandwidth where the nearest are all equally near, for vectors of mean squared norm 1."""
 
@@ -182,16 +183,14 @@ class NeighborMatching(LinearHasher):
         if isinstance(fraction, Integral):
             fraction /= len(X) - 1
         device = find_device(self.device)
-        n_drawn = self.n_steps * self.batch_size + _MOST_HELD_BACK
+        n_drawn = self.n_steps * self.batch_size + MOST_HELD_BACK
         if len(X) > n_drawn:
             X = X[rng.choice(len(X), n_drawn, replace=False)]
         n_components = max(self.n_components, self.n_bits)
         coordinates, Z = Coordinates.of(X, n_components, rng)
         start, constants = start_functions(self.init, self.n_bits, Z, rng)
         rng.shuffle(Z)
-        n_held_back = min(len(Z) // 10, _MOST_HELD_BACK)
-        if n_held_back < _FEWEST_HELD_BACK:
-            n_held_back = 0
+        n_held_back = count_held_back(len(Z))
         data = torch.from_numpy(Z).to(device)
         W, c = (self.sharpness * torch.from_numpy(array).to(device) for array in (start, constants))
         with seeded(rng, device):
@@ -206,7 +205,6 @@ class NeighborMatching(LinearHasher):
         learned = [W, c, log_tau]
         optimizer = torch.optim.Adam(learned, lr=self.lr, eps=1e-12)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.n_steps)
-        n_check = math.ceil(self.n_steps / _CHECKS)
         stream = endless_batches(len(data), self.batch_size, data.device)
         kept, lowest, n_worse, history = learned, math.inf, 0, []
         if len(held_back):
@@ -236,8 +234,7 @@ class NeighborMatching(LinearHasher):
             W.grad, c.grad, log_tau.grad = slope.T @ x, slope.sum(dim=0), slope_tau * tau
             optimizer.step()
             schedule.step()
-            last = step == self.n_steps - 1
-            if len(held_back) and (last or step % n_check == n_check - 1):
+            if len(held_back) and is_check(step, self.n_steps):
                 checked = held_back_loss()
                 n_worse += 1
                 if checked < lowest:

@@ -8,18 +8,19 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from sklearn.utils import check_scalar
-from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
-from hashlearn.codes import unpack_bits
 from hashlearn.hashers.base import FloatArray, LinearHasher
+from hashlearn.hashers.decoder import Decoder
 from hashlearn.hashers.deep._linear import Coordinates, start_functions
 from hashlearn.hashers.deep._torch import (
+    count_held_back,
     endless_batches,
     find_device,
+    is_check,
     progress,
     seeded,
     squared_distances,
@@ -35,13 +36,11 @@ _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "tanh": torch.tanh,
     "sigmoid": torch.sigmoid,
 }
-_CHECKS = 20
-_FEWEST_HELD_BACK, _MOST_HELD_BACK = 32, 2048
 _MEASURED = 1024
 """Vectors by which the bandwidth and the margin are measured."""
 
 
-class SiGAH(LinearHasher):
+class SiGAH(Decoder, LinearHasher):
     r"""Train linear hash functions against a generator and an energy discriminator.
 
     A code should say enough about its vector to draw the vector again. The code :math:`b` of
@@ -300,9 +299,7 @@ class SiGAH(LinearHasher):
     ) -> None:
         """Alternate one step of the discriminator and one of encoder and generator, eqs. 20-21."""
         activate = _ACTIVATIONS[self.activation]
-        n_held_back = min(len(data) // 10, _MOST_HELD_BACK)
-        if n_held_back < _FEWEST_HELD_BACK:
-            n_held_back = 0
+        n_held_back = count_held_back(len(data))
         held_back, data = data[:n_held_back], data[n_held_back:]
         margin, bandwidth = self.margin, self.bandwidth
         with torch.no_grad():
@@ -327,7 +324,6 @@ class SiGAH(LinearHasher):
         if n_held_back:
             kept, lowest = [part.detach().clone() for part in learned], held_back_error()
         stream = endless_batches(len(data), self.batch_size, data.device)
-        n_check = math.ceil(self.n_steps / _CHECKS)
         for step in progress(self.n_steps, "SiGAH"):
             for player in (learner, adversary):
                 player.param_groups[0]["lr"] = (
@@ -367,8 +363,7 @@ class SiGAH(LinearHasher):
             for part, slope in zip(learned, torch.autograd.grad(loss, learned), strict=True):
                 part.grad = slope
             learner.step()
-            last = step == self.n_steps - 1
-            if n_held_back and (last or step % n_check == n_check - 1):
+            if n_held_back and is_check(step, self.n_steps):
                 error = held_back_error()
                 n_worse += 1
                 if error < lowest:
@@ -395,30 +390,8 @@ class SiGAH(LinearHasher):
             for part, best in zip(learned, kept, strict=True):
                 part.copy_(best)
 
-    def reconstruct(self, codes: ArrayLike) -> FloatArray:
-        """Draw the vectors that codes stand for.
-
-        Parameters
-        ----------
-        codes : array-like of shape (n, ceil(n_bits / 8)), uint8
-            Packed codes.
-
-        Returns
-        -------
-        ndarray of shape (n, n_features), float32
-            Synthetic vectors, on the scale of the training data.
-
-        Raises
-        ------
-        sklearn.exceptions.NotFittedError
-            If the hasher is not fitted.
-        TypeError
-            If `codes` is not uint8.
-        ValueError
-            If `codes` are of another length.
-        """
-        check_is_fitted(self)
-        g = 2 * unpack_bits(codes, self.n_bits).astype(np.float32) - 1
+    def _draw(self, bits: FloatArray) -> FloatArray:
+        g = 2 * bits - 1
         for number in range(1, self.generator_depth + 1):
             weights, bias = self.generator_[f"weights_{number}"], self.generator_[f"bias_{number}"]
             layer = torch.from_numpy(linear_values(g, weights, bias))
