@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import Progress
+from threadpoolctl import threadpool_limits
 
 MOST_HELD_BACK = 2048
 _FEWEST_HELD_BACK = 32
@@ -38,6 +39,21 @@ def seeded(rng: np.random.RandomState, device: torch.device) -> Iterator[None]:
             yield
         finally:
             torch.set_default_dtype(precision)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Keep small products on one thread inside the block.
+
+    Threads wait for one another after each of them by spinning, on a busy machine for very long.
+    """
+    n_threads = torch.get_num_threads()
+    with threadpool_limits(1):
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(n_threads)
 
 
 def count_held_back(n_samples: int) -> int:

@@ -7,13 +7,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.utils import check_scalar
-from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from hashlearn.hashers.base import FloatArray, LinearHasher
 from hashlearn.hashers.decoder import LinearDecoder
 from hashlearn.hashers.deep._linear import start_functions
-from hashlearn.hashers.deep._torch import find_device, progress, seeded
+from hashlearn.hashers.deep._torch import find_device, one_thread, progress, seeded
 
 Estimator = Literal["derivative", "difference"]
 
@@ -176,8 +175,7 @@ class SGH(LinearDecoder, LinearHasher):
         scale = float(np.sqrt(np.square(centred).mean(dtype=np.float64))) or 1.0
         centred /= np.float32(scale)
         start = start_functions(self.init, self.n_bits, centred, rng)
-        # Threads wait for one another after each small product, on a busy machine for very long.
-        with seeded(rng, device), threadpool_limits(1):
+        with seeded(rng, device), one_thread():
             model = self._build(*start, device)
             self._train(torch.from_numpy(centred).to(device), model)
         W, b, U, c, beta, log_variance = (part.cpu().numpy().astype(np.float64) for part in model)

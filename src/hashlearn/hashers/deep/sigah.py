@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.utils import check_scalar
-from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from hashlearn.hashers.base import FloatArray, LinearHasher
@@ -21,6 +20,7 @@ from hashlearn.hashers.deep._torch import (
     endless_batches,
     find_device,
     is_check,
+    one_thread,
     progress,
     seeded,
     squared_distances,
@@ -249,8 +249,7 @@ class SiGAH(Decoder, LinearHasher):
         coordinates, Z = Coordinates.of(X, max(self.n_components, self.n_bits), rng)
         start = start_functions(self.init, self.n_bits, Z, rng)
         rng.shuffle(Z)
-        # Threads wait for one another after each small product, on a busy machine for very long.
-        with seeded(rng, device), threadpool_limits(1):
+        with seeded(rng, device), one_thread():
             data = torch.from_numpy(Z).to(device)
             encoder, generator, A, discriminator = self._build(*start, device)
             self._train(data, encoder, generator, A, discriminator)
