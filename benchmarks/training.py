@@ -5,10 +5,12 @@
 The fits take turns, round after round, so that what disturbs the machine disturbs all; so do
 encoding and the product of the same vectors with the same functions, both in single precision.
 Medians are compared, of seconds by the clock and of processor seconds, which count threads that
-wait by spinning too. BLAS and PyTorch get the same number of threads.
+wait by spinning too. BLAS and PyTorch get the same number of threads, and the engine, which takes a
+thread for each processor that it may run on, the same number of processors (Linux).
 """
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
@@ -52,6 +54,8 @@ def compare(
     X: np.ndarray[Any, Any], methods: list[str], n_bits: int, threads: int, rounds: int
 ) -> list[dict[str, Any]]:
     """Measure fits, then encoding; a row each."""
+    processors = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(processors)[:threads])
     torch.set_num_threads(threads)
     with threadpool_limits(threads):
         fits = in_turns(
@@ -64,6 +68,7 @@ def compare(
             {ENCODE: lambda: hasher.encode(X), PRODUCT: lambda: X @ hasher.weights_.T},
             5 * rounds,
         )
+    os.sched_setaffinity(0, processors)
     shared = {
         "n": len(X), "n_features": X.shape[1], "n_bits": n_bits, "threads": threads,
         "rounds": rounds,
