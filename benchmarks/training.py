@@ -6,7 +6,8 @@ The fits take turns, round after round, so that what disturbs the machine distur
 encoding and the product of the same vectors with the same functions, both in single precision.
 Medians are compared, of seconds by the clock and of processor seconds, which count threads that
 wait by spinning too. BLAS and PyTorch get the same number of threads, and the engine, which takes a
-thread for each processor that it may run on, the same number of processors (Linux).
+thread for each processor that it may run on, the same number of processors (Linux). Threads keep the
+processors of the time when they began: ask for one number of threads a run.
 """
 
 import json
@@ -98,7 +99,7 @@ def main(
         "sgh,sigah,neighbormatching"
     ),
     bits: Annotated[str, typer.Option(help="Code lengths, joined by commas.")] = "32",
-    threads: Annotated[str, typer.Option(help="Numbers of threads, joined by commas.")] = "1,2",
+    threads: Annotated[int, typer.Option(help="Number of threads.", min=1)] = 1,
     rounds: Annotated[int, typer.Option(help="Rounds after the first.", min=1)] = 3,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Append rows here.")] = None,
 ) -> None:
