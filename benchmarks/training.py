@@ -5,9 +5,9 @@
 The fits take turns, round after round, so that what disturbs the machine disturbs all; so do
 encoding and the product of the same vectors with the same functions, both in single precision.
 Medians are compared, of seconds by the clock and of processor seconds, which count threads that
-wait by spinning too. BLAS and PyTorch get the same number of threads, and the engine, which takes a
-thread for each processor that it may run on, the same number of processors (Linux). Threads keep the
-processors of the time when they began: ask for one number of threads a run.
+wait by spinning too. BLAS and PyTorch get the same number of threads, and the engine, which takes
+a thread for each processor that it may run on, the same number of processors (Linux). Threads keep
+the processors of the time when they began: ask for one number of threads a run.
 """
 
 import json
@@ -108,15 +108,13 @@ def main(
     rows = dataset.X[dataset.splits["train"]]
     X = np.ascontiguousarray(rows.reshape(len(rows), -1), np.float32)
     for n_bits in integers_in(bits, "--bits"):
-        for n_threads in integers_in(threads, "--threads"):
-            measured = compare(X, methods.split(","), n_bits, n_threads, rounds)
-            show(measured)
-            if output is not None:
-                with output.open("a", encoding="utf-8") as file:
-                    for row in measured:
-                        file.write(
-                            json.dumps({"data": data, **row, "provenance": provenance()}) + "\n"
-                        )
+        measured = compare(X, methods.split(","), n_bits, threads, rounds)
+        show(measured)
+        if output is not None:
+            with output.open("a", encoding="utf-8") as file:
+                for row in measured:
+                    row |= {"data": data, "provenance": provenance()}
+                    file.write(json.dumps(row) + "\n")
 
 
 if __name__ == "__main__":
