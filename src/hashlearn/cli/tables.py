@@ -39,6 +39,8 @@ def datasets(as_json: AsJson = False) -> None:
 def methods(as_json: AsJson = False) -> None:
     """List the methods.
 
+    With --json also the names of their classes and where these are.
+
     Example: `hashlearn methods`
     """  # numpydoc ignore=PR01
     from hashlearn.hashers import methods as list_methods
@@ -48,11 +50,10 @@ def methods(as_json: AsJson = False) -> None:
         print_json([asdict(row) for row in rows])
         return
     print_table(
-        ["name", "method", "learns from", "idea", "reference"],
+        ["name", "learns from", "idea", "reference"],
         [
             [
                 row.name,
-                row.class_name,
                 "vectors" if row.supervision == "none" else row.supervision,
                 row.summary,
                 row.reference,
