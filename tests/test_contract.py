@@ -19,8 +19,8 @@ from hashlearn.codes import pack_bits
 from hashlearn.evaluation import NeighborTruth, Protocol, euclidean_neighbors, evaluate
 from hashlearn.hashers import get_method, methods
 from hashlearn.hashers.base import LinearHasher
-from hashlearn.hashers.linear import linear_values
 from hashlearn.index import HammingIndex
+from hashlearn.linear import linear_values
 from hashlearn.models import load
 
 QUICK = {
@@ -104,7 +104,7 @@ def test_neither_place_nor_company_nor_memory_nor_threads_change_a_code(name, mo
     memory = np.empty(X.nbytes + 128, dtype=np.uint8)
     first = -memory.ctypes.data % 64
     for threads in (1, 2):
-        monkeypatch.setattr("hashlearn.hashers.linear.available_threads", lambda n=threads: n)
+        monkeypatch.setattr("hashlearn.linear.available_threads", lambda n=threads: n)
         with threadpool_limits(threads):
             for n_rows in (2, 3, 5, 11, 12, 13, 47, 64, 97, 255, 256, 257, 300):
                 rows = rng.permutation(300)[:n_rows]

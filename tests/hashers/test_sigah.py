@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from hashlearn._training import squared_distances
 from hashlearn.hashers import get_method
-from hashlearn.hashers.deep._torch import squared_distances
 from hashlearn.hashers.deep.sigah import (
     discriminator_loss,
     draw_codes,

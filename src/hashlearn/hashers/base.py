@@ -12,7 +12,7 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from hashlearn.codes import Distance, n_bytes, pack_bits
-from hashlearn.hashers.linear import linear_values
+from hashlearn.linear import linear_values
 from hashlearn.storage import read_estimators, write_estimators
 
 FloatArray = NDArray[np.float32]
@@ -34,11 +34,15 @@ class Hasher(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, A
     accepts_sparse : bool
         Whether vectors may come as a sparse matrix, which then reaches :meth:`_fit` and
         :meth:`_project` as float32 in rows (CSR), its columns in order.
+    accepts_images : bool
+        Whether items may also come as images, arrays of shape (n, height, width) or
+        (n, height, width, channels).
     """
 
     supervised: ClassVar[bool] = False
     distance: ClassVar[Distance] = "hamming"
     accepts_sparse: ClassVar[bool] = False
+    accepts_images: ClassVar[bool] = False
 
     n_bits: int
     random_state: Any

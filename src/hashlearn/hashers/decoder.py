@@ -8,7 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from hashlearn.codes import unpack_bits
 from hashlearn.hashers.base import FloatArray
-from hashlearn.hashers.linear import linear_values
+from hashlearn.linear import linear_values
 
 
 class Decoder(ABC):

@@ -10,9 +10,7 @@ from numpy.typing import NDArray
 from sklearn.utils import check_scalar
 from torch import Tensor
 
-from hashlearn.hashers.base import FloatArray, LinearHasher
-from hashlearn.hashers.deep._linear import Coordinates, start_functions
-from hashlearn.hashers.deep._torch import (
+from hashlearn._training import (
     MOST_HELD_BACK,
     count_held_back,
     endless_batches,
@@ -22,6 +20,8 @@ from hashlearn.hashers.deep._torch import (
     seeded,
     squared_distances,
 )
+from hashlearn.hashers.base import FloatArray, LinearHasher
+from hashlearn.hashers.deep._linear import Coordinates, start_functions
 
 _NARROWEST = 1e-6
 """Bandwidth where the nearest are all equally near, for vectors of mean squared norm 1."""

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from sklearn.utils import check_scalar
 from torch import Tensor
 
+from hashlearn._training import find_device, one_thread, progress, seeded
 from hashlearn.hashers.base import FloatArray, LinearHasher
 from hashlearn.hashers.decoder import LinearDecoder
 from hashlearn.hashers.deep._linear import start_functions
-from hashlearn.hashers.deep._torch import find_device, one_thread, progress, seeded
 
 Estimator = Literal["derivative", "difference"]
 

@@ -12,10 +12,7 @@ from numpy.typing import NDArray
 from sklearn.utils import check_scalar
 from torch import Tensor, nn
 
-from hashlearn.hashers.base import FloatArray, LinearHasher
-from hashlearn.hashers.decoder import Decoder
-from hashlearn.hashers.deep._linear import Coordinates, start_functions
-from hashlearn.hashers.deep._torch import (
+from hashlearn._training import (
     count_held_back,
     endless_batches,
     find_device,
@@ -25,7 +22,10 @@ from hashlearn.hashers.deep._torch import (
     seeded,
     squared_distances,
 )
-from hashlearn.hashers.linear import linear_values
+from hashlearn.hashers.base import FloatArray, LinearHasher
+from hashlearn.hashers.decoder import Decoder
+from hashlearn.hashers.deep._linear import Coordinates, start_functions
+from hashlearn.linear import linear_values
 
 Binarisation = Literal["stochastic", "sign", "tanh"]
 

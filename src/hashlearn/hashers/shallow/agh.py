@@ -9,7 +9,7 @@ from scipy.sparse import csr_array
 from sklearn.utils import check_scalar
 
 from hashlearn.hashers.base import FloatArray, Hasher
-from hashlearn.hashers.linear import squared_distances
+from hashlearn.linear import squared_distances
 
 _ROWS = 4096
 """Rows whose distances from the anchors are held at a time."""

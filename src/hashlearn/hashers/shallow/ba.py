@@ -10,9 +10,9 @@ from sklearn.utils import check_scalar
 
 from hashlearn.hashers.base import FloatArray, LinearHasher
 from hashlearn.hashers.decoder import LinearDecoder
-from hashlearn.hashers.linear import linear_values, squared_distances
 from hashlearn.hashers.quadratic import enumerate_codes, search_codes
 from hashlearn.hashers.rotation import learn_rotation, random_rotation
+from hashlearn.linear import linear_values, squared_distances
 
 _ROWS = 4096
 """Rows that are worked on at a time."""

@@ -14,7 +14,7 @@ from sklearn.utils import check_scalar
 from threadpoolctl import threadpool_limits
 
 from hashlearn.hashers.base import FloatArray, LinearHasher
-from hashlearn.hashers.linear import squared_distances
+from hashlearn.linear import squared_distances
 
 DoubleArray = NDArray[np.float64]
 

@@ -10,7 +10,7 @@ from sklearn.decomposition import PCA
 from sklearn.utils import check_scalar
 
 from hashlearn.hashers.base import FloatArray, Hasher
-from hashlearn.hashers.linear import linear_values
+from hashlearn.linear import linear_values
 
 _BLOCK_ENTRIES = 1 << 18
 """Bits that are worked on at a time; a few arrays of so many doubles stay in the caches."""

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from hashlearn.hashers.base import FloatArray
 from hashlearn.hashers.blocks import each_block
 from hashlearn.hashers.directions import leading_directions, principal_directions
-from hashlearn.hashers.linear import linear_values
 from hashlearn.hashers.streams import Stream, StreamHasher
+from hashlearn.linear import linear_values
 
 
 class SH(StreamHasher):

@@ -9,8 +9,8 @@ from sklearn.utils import check_scalar
 
 from hashlearn.codes import Distance
 from hashlearn.hashers.base import FloatArray
-from hashlearn.hashers.linear import squared_distances
 from hashlearn.hashers.streams import Stream, StreamHasher
+from hashlearn.linear import squared_distances
 
 _FARTHEST = 1e4
 """Centres farther out than this many times the farthest training vector: balls are half-spaces."""

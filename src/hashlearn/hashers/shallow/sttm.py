@@ -13,7 +13,7 @@ from sklearn.linear_model import Ridge
 from sklearn.utils import check_scalar
 
 from hashlearn.hashers.base import FloatArray, LinearHasher
-from hashlearn.hashers.linear import linear_values
+from hashlearn.linear import linear_values
 
 Array = NDArray[np.float64]
 

@@ -8,9 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from hashlearn import engine
-from hashlearn.hashers import linear
-from hashlearn.hashers.linear import linear_values, squared_distances
+from hashlearn import engine, linear
+from hashlearn.linear import linear_values, squared_distances
 
 KERNELS = [*(engine.native.kernels() if engine.native else ()), "numpy"]
 
@@ -63,7 +62,7 @@ def test_every_kernel_gives_the_same_for_long_rows_on_any_number_of_threads(d, m
     for kernel in KERNELS:
         monkeypatch.setenv("HASHLEARN_KERNEL", kernel)
         for threads in (1, 2, 5):
-            monkeypatch.setattr("hashlearn.hashers.linear.available_threads", lambda n=threads: n)
+            monkeypatch.setattr("hashlearn.linear.available_threads", lambda n=threads: n)
             results.append(linear_values(X, weights, bias))
     for one, other in pairwise(results):
         np.testing.assert_array_equal(one, other)

@@ -1,0 +1,92 @@
+"""What hashers of images share: items in, a network that is exact outside PyTorch, its codes."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor, nn
+
+from hashlearn._training import Training, Workers, training_question
+from hashlearn.generative.items import TakesItems
+from hashlearn.generative.networks import apply_layers, export_layers
+from hashlearn.hashers.base import FloatArray, Hasher
+
+ROWS_AT_A_TIME = 1000
+
+
+class ImageHasher(TakesItems, Hasher):
+    """Hash images, or vectors, by a network of ``make_encoder``'s kind.
+
+    Attributes
+    ----------
+    layers_ : dict of str to ndarray, float32
+        The network, as :func:`~hashlearn.generative.networks.export_layers` writes it: its values
+        are at least 0 where a bit is 1.
+    """
+
+    accepts_images: ClassVar[bool] = True
+
+    checkpoint: Any
+    layers_: dict[str, FloatArray]
+
+    def _check_rows(self, X: ArrayLike, *, reset: bool = True, **checks: Any) -> FloatArray:
+        return self._rows(X, reset=reset, **checks)
+
+    def _project(self, X: Any) -> FloatArray:
+        return apply_layers(self.layers_, self._scaled(X), self._tensor_shape)
+
+    def _keep_network(self, network: nn.Sequential) -> None:
+        """Keep the hash function that was learned; the caller has ended its training."""
+        self.layers_ = export_layers(network, self._tensor_shape)
+
+    def _training(
+        self,
+        networks: nn.Module,
+        optimisers: Mapping[str, torch.optim.Optimizer],
+        workers: Workers,
+        *data: Tensor | None,
+    ) -> Training:
+        """Begin the training, or go on with the one in the checkpoint."""
+        question = training_question(self, *data)
+        return Training(networks, optimisers, workers, self.checkpoint, question)
+
+
+@torch.no_grad()
+def values_of(network: nn.Module, data: Tensor) -> Tensor:
+    """Compute a network's values for many items, as they are outside training.
+
+    Parameters
+    ----------
+    network : nn.Module
+        Network.
+    data : Tensor of shape (n, ...), float32
+        Scaled items.
+
+    Returns
+    -------
+    Tensor of shape (n, n_outputs), float32
+        Values.
+    """
+    was_training = network.training
+    network.eval()
+    values = torch.cat([network(part) for part in data.split(ROWS_AT_A_TIME)])
+    network.train(was_training)
+    return values
+
+
+def bits_of(values: Tensor) -> NDArray[np.uint8]:
+    """Give the bits of values: 1 where they are at least 0.
+
+    Parameters
+    ----------
+    values : Tensor of shape (n, n_bits), float32
+        Values before the sign.
+
+    Returns
+    -------
+    ndarray of shape (n, n_bits), uint8
+        Bits.
+    """
+    return (values >= 0).cpu().numpy().astype(np.uint8)
