@@ -192,13 +192,12 @@ def _is_launched() -> bool:
 def _start_fabric(device: str) -> Any:
     from lightning_fabric import Fabric
 
-    places: dict[str, Any] = {}
-    if "LT_CLI_USED" not in os.environ:  # torchrun
-        count, here = int(os.environ["WORLD_SIZE"]), int(os.environ["LOCAL_WORLD_SIZE"])
-        places = {"devices": here, "num_nodes": count // here, "strategy": "ddp"}
-    if "LT_ACCELERATOR" not in os.environ:
-        places["accelerator"] = device.partition(":")[0]
-    fabric = Fabric(**places)
+    if "LT_CLI_USED" in os.environ:  # it has read the number of processes, and joins them here
+        return Fabric()
+    count, here = int(os.environ["WORLD_SIZE"]), int(os.environ["LOCAL_WORLD_SIZE"])
+    fabric = Fabric(
+        accelerator=device.partition(":")[0], strategy="ddp", devices=here, num_nodes=count // here
+    )
     fabric.launch()
     return fabric
 
