@@ -221,17 +221,20 @@ class Hasher(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, A
         return tags
 
     def _check_rows(self, X: ArrayLike, **checks: Any) -> Any:
-        if isinstance(X, np.ndarray) and X.ndim == 1 and len(X) and isinstance(X[0], str):
-            raise ValueError(
-                f"{type(self).__name__} takes vectors, and these are texts: put features before "
-                "it, such as bagofwords,topics"
-            )
+        self._refuse_texts(X)
         sparse = "csr" if self.accepts_sparse else False
         rows = validate_data(self, X, dtype=np.float32, accept_sparse=sparse, **checks)
         if issparse(rows) and not rows.has_canonical_format:
             rows = rows.copy()  # the caller's stays as it is
             rows.sum_duplicates()
         return rows
+
+    def _refuse_texts(self, X: ArrayLike) -> None:
+        if isinstance(X, np.ndarray) and X.ndim == 1 and len(X) and isinstance(X[0], str):
+            raise ValueError(
+                f"{type(self).__name__} takes vectors, and these are texts: put features before "
+                "it, such as bagofwords,topics"
+            )
 
     @property
     def _n_features_out(self) -> int:

@@ -32,6 +32,7 @@ class ImageHasher(TakesItems, Hasher):
     layers_: dict[str, FloatArray]
 
     def _check_rows(self, X: ArrayLike, *, reset: bool = True, **checks: Any) -> FloatArray:
+        self._refuse_texts(X)
         return self._rows(X, reset=reset, **checks)
 
     def _project(self, X: Any) -> FloatArray:
