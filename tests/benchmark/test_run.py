@@ -6,11 +6,13 @@ import pytest
 from sklearn.datasets import make_blobs
 
 from hashlearn.benchmark import (
+    Job,
     default_features,
     default_protocol,
     default_recipe,
     make_hasher,
     rescore,
+    run_jobs,
     run_methods,
     summarise,
 )
@@ -281,6 +283,22 @@ def test_images_become_pixels_and_vectors_stay(run):
     assert done.model[0].image_shape_ == (8, 8)
     assert default_features(np.zeros((2, 8, 8, 3))) == "pixels"
     assert default_features(np.zeros((2, 8))) == "none"
+    assert default_features(np.zeros((2, 8, 8)), "pgh") == "none"
+    assert default_features(np.zeros((2, 8, 8)), "itq") == "pixels"
+
+
+def test_each_method_is_given_images_as_it_takes_them():
+    digits = load_dataset("digits")
+    few = Dataset("few", digits.X[:80], digits.y[:80])
+    jobs = [
+        Job("pgh", 8, 0, {"n_rounds": 1, "triplets": "real", "hash_steps": 60}),
+        Job("lsh", 8),
+    ]
+    recipe = SplitRecipe("all", n_queries=10, seed=0)
+    images, rows = run_jobs(few, jobs, protocol=LABELS, recipe=recipe)
+    assert (images.row["features"], rows.row["features"]) == ("none", "pixels")
+    assert images.model.item_shape_ == (8, 8)
+    assert rows.model.steps[0][1].image_shape_ == (8, 8)
 
 
 def test_more_bits_find_more_of_the_same_digits(run):

@@ -7,20 +7,24 @@ from numpy.typing import NDArray
 from hashlearn.data import Dataset, SplitRecipe
 from hashlearn.data.dataset import holds_texts
 from hashlearn.evaluation import Protocol, get_protocol
+from hashlearn.hashers import get_method
 
 
-def default_features(X: NDArray[Any]) -> str:
+def default_features(X: NDArray[Any], method: str | None = None) -> str:
     """Choose features for items that come without a choice.
 
     Parameters
     ----------
     X : ndarray of shape (n, ...), numeric; or (n,), str
         Images, vectors or texts.
+    method : str, optional
+        Name of the method that hashes them. None is one that takes vectors.
 
     Returns
     -------
     str
-        ``"pixels"`` for images, ``"none"`` for vectors, ``"bagofwords,topics"`` for texts.
+        ``"pixels"`` for images unless the method takes them as they are, ``"none"`` for vectors,
+        ``"bagofwords,topics"`` for texts.
 
     Examples
     --------
@@ -30,7 +34,8 @@ def default_features(X: NDArray[Any]) -> str:
     """
     if holds_texts(X):
         return "bagofwords,topics"
-    return "pixels" if X.ndim > 2 else "none"
+    takes_images = method is not None and get_method(method).accepts_images
+    return "pixels" if X.ndim > 2 and not takes_images else "none"
 
 
 def default_recipe(dataset: Dataset, seed: int = 0, protocol: str | None = None) -> SplitRecipe:

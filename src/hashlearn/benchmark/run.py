@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from time import perf_counter
 from typing import Any, get_args
 
@@ -117,7 +118,7 @@ def run_methods(
         How to split into training set, database and queries.
     features : str, optional
         Features before the hasher, as :func:`~hashlearn.features.make_features` takes them. None
-        stands for :func:`default_features`.
+        stands for :func:`default_features` of each method.
     seeds : sequence of int, default=(0,)
         Seeds of the methods. The split has its own, in the recipe.
     parameters : mapping of str to object, optional
@@ -191,8 +192,21 @@ def run_jobs(
     missing = [(job, row) for job, row in zip(jobs, asked, strict=True) if row["id"] not in done]
     if not missing:
         return
-    steps = make_features(asked[0]["features"])
     split = dataset.split(recipe)
+    for names, group in groupby(missing, key=lambda pair: pair[1]["features"]):
+        yield from _run_group(dataset, list(group), names, protocol, split, on_error)
+
+
+def _run_group(
+    dataset: Dataset,
+    missing: Sequence[tuple[Job, dict[str, Any]]],
+    features: str,
+    protocol: Protocol,
+    split: Split,
+    on_error: Callable[[Job, Exception], None] | None,
+) -> Iterator[Run]:
+    """Run jobs whose hashers are given the same features."""
+    steps = make_features(features)
     y = None if dataset.y is None else dataset.y[split.train]
     train = _pass_through(steps, dataset.X[split.train], fit=True)
     is_same = np.array_equal(split.train, split.database)  # a million vectors are not held twice
@@ -259,17 +273,18 @@ def questions(
     ImportError
         If a method needs an extra that is not installed.
     """
-    names = default_features(dataset.X) if features is None else features
-    make_features(names)  # unknown names fail before any work
     settings = {
         "dataset": dataset.name,
         "fingerprint": fingerprint(dataset),
         "split": recipe.as_dict(),
         "protocol": protocol.as_dict(),
-        "features": names,
     }
-    rows = [{**settings, **_asked(job)} for job in jobs]
+    rows = []
+    for job in jobs:
+        names = default_features(dataset.X, job.method) if features is None else features
+        rows.append({**settings, "features": names, **_asked(job)})
     for row in rows:
+        make_features(row["features"])  # unknown names fail before any work
         _check_ties(protocol, row.get("distance", "hamming"))
     return [{"id": run_id(row), **row} for row in rows]
 

@@ -88,6 +88,7 @@ def load_items_for(model: Model, data: str, **columns: Any) -> Dataset:
         return load_items(data, **columns)
     first = model if hasher_of(model) is model else model.steps[0][1]
     shape = first.image_shape_ if isinstance(first, Gist | Pixels) else ()
+    shape = first.item_shape_ if getattr(first, "accepts_images", False) else shape
     if len(shape) < 2:
         raise ValueError(f"the model takes vectors, not images such as {data}")
     return load_items(data, size=f"{shape[0]}x{shape[1]}", grey=len(shape) == 2, **columns)

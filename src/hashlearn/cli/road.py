@@ -56,7 +56,7 @@ def fit(
     check_output(output)
     hasher = make_hasher(method, bits, settings_in(parameters), seed)
     dataset = load_items(data, size=image_size, grey=grey, column=column, label_column=label_column)
-    names = default_features(dataset.X) if features is None else features
+    names = default_features(dataset.X, method) if features is None else features
     model = make_model(names, hasher)
     progress(f"fitting {type(hasher).__name__} to {len(dataset):,} items")
     model.fit(dataset.X, dataset.y)

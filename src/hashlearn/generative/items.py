@@ -119,7 +119,7 @@ class TakesItems:
         values = tensor.detach().cpu()
         if len(self.item_shape_) > 1:
             values = values.permute(0, 2, 3, 1)
-        rows = values.reshape(len(values), -1).numpy() * np.float32(self.scale_) + self.shift_
+        rows = values.flatten(1).numpy() * np.float32(self.scale_) + self.shift_
         dtype = np.dtype(self.item_dtype_)
         if len(self.item_shape_) > 1 and dtype.kind in "iu":
             most = np.iinfo(dtype).max

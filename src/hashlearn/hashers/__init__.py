@@ -91,6 +91,10 @@ _METHODS = {
             "neighbormatching", "NeighborMatching", "deep", "none",
             "neighbours of codes as those of vectors", "this library",
         ),
+        Method(
+            "pgh", "PGH", "deep", "none", "weak codes improved in rounds by images made of them",
+            "Ma et al. 2018, IJCAI",
+        ),
     )
 }  # fmt: skip
 

@@ -1,0 +1,79 @@
+"""Score PGH after each of its rounds, with and without its generator, on MNIST by labels.
+
+    python benchmarks/progressive.py -o benchmarks/results/progressive.jsonl
+
+The protocol is pgh-mnist: 100 images of each class are queries, all others the database and the
+training images. Round 0 is the codes that PGH starts from. A row a run, with its learning curves;
+what is there already is not run again.
+"""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import numpy as np
+import typer
+from rich.console import Console
+
+from hashlearn.benchmark import Job, Run, run_jobs
+from hashlearn.benchmark.curves import count_blocks
+from hashlearn.benchmark.run import questions
+from hashlearn.cli.options import integers_in
+from hashlearn.data import SplitRecipe, load_dataset
+from hashlearn.evaluation import Protocol, evaluate, get_protocol
+from hashlearn.hashers import get_method
+from hashlearn.hashers.deep.pgh import PGH
+
+
+def rounds(run: Run, images: Any, protocol: Protocol) -> list[float]:
+    """Compute the mean average precision before the first round and after each."""
+    hasher = cast(PGH, run.model)
+    rows = images.reshape(len(images), -1) / np.float32(255)
+    database, queries = rows[run.split.database], rows[run.split.queries]
+    seed = np.random.RandomState(hasher.random_state)
+    weak = get_method(hasher.start)(hasher.n_bits, random_state=seed).fit(database)
+    assert np.array_equal(weak.encode(database), hasher.codes_by_round_[0])
+    scores = []
+    for number, codes in enumerate(hasher.codes_by_round_):
+        asked = images[run.split.queries]
+        found = hasher.encode_after(number, asked) if number else weak.encode(queries)
+        counts = count_blocks(found, codes, hasher.n_bits, run.truth)
+        scores.append(evaluate(counts, run.truth, protocol).mean_average_precision)
+    return [float(f"{score:.6g}") for score in scores]
+
+
+def main(
+    output: Annotated[Path, typer.Option("--output", "-o", help="File of rows, added to.")],
+    starts: Annotated[str, typer.Option(help="Methods to start from.")] = "itq,lsh",
+    triplets: Annotated[str, typer.Option(help="Kinds of triplets.")] = "both,real,generated",
+    bits: Annotated[str, typer.Option(help="Code lengths, joined by commas.")] = "16,32,64",
+    seeds: Annotated[str, typer.Option(help="Seeds, joined by commas.")] = "0,1,2",
+) -> None:
+    """Run what is not in the rows yet."""
+    console = Console(stderr=True)
+    dataset = load_dataset("mnist", download=False)
+    jobs = [
+        Job("pgh", n_bits, seed, {"start": start, "triplets": kind})
+        for seed in integers_in(seeds, "--seeds")
+        for start in starts.split(",")
+        for n_bits in integers_in(bits, "--bits")
+        for kind in triplets.split(",")
+    ]
+    settings: dict[str, Any] = {
+        "protocol": get_protocol("pgh-mnist"),
+        "recipe": SplitRecipe("all", n_queries=1000, queries_per_class=True),
+    }
+    lines = output.read_text().splitlines() if output.exists() else []
+    done = {json.loads(line)["id"] for line in lines}
+    left = [row["id"] for row in questions(dataset, jobs, **settings) if row["id"] not in done]
+    console.print(f"{len(left)} of {len(jobs)} runs")
+    for run in run_jobs(dataset, jobs, done=done, **settings):
+        row = run.row | {"rounds": rounds(run, dataset.X, settings["protocol"])}
+        with output.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        scores = " ".join(f"{score:.3f}" for score in row["rounds"])
+        console.print(f"{row['given']}, {row['n_bits']} bits, seed {row['seed']}: {scores}")
+
+
+if __name__ == "__main__":
+    typer.run(main)
