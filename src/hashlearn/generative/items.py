@@ -53,7 +53,7 @@ class TakesItems:
             shape = tuple(items.shape[1:])
             if 0 in shape:
                 raise ValueError(f"images have the shape {shape}, which holds no pixel")
-            items = items.reshape(len(items), -1)
+            items = items.reshape(len(items), prod(shape))  # -1 cannot be told of no items
         else:
             shape = self._shape_of_rows(items)
         if not reset and shape != (learned := tuple(self.item_shape_)):
