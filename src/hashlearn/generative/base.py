@@ -123,7 +123,9 @@ class GenerativeModel(TakesItems, BaseEstimator, ABC):
             self.history_ = self._train(networks, data, given, workers).history()
             networks.eval()
             with torch.no_grad():
-                samples = self._sample(networks, N_KEPT, None if given is None else given[:N_KEPT])
+                if given is not None:
+                    given = given[torch.arange(N_KEPT, device=given.device) % len(given)]
+                samples = self._sample(networks, N_KEPT, given)
         self.networks_ = {
             name: part.cpu().numpy().copy() for name, part in networks.state_dict().items()
         }
