@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import Any
 
-__all__ = ["GAN"]
+__all__ = ["AVB", "CGAN", "DCGAN", "GAN", "VAE", "VAEGAN"]
 
 
 def __getattr__(name: str) -> Any:
