@@ -21,6 +21,9 @@ _FEATURES = 64
 _NOISE = 16
 """Values of the noise of each function of the posterior's basis."""
 
+_SETTLING_DRAWS, _AT_A_TIME = 50, 1000
+"""Batches of draws, and draws of a batch, that the basis is normalised by in the end."""
+
 _UNITS = 64
 """Of a hidden layer of these functions."""
 
@@ -246,6 +249,8 @@ class AVB(LatentModel):
                 divergence=divergence,
                 elbo=reconstruction - divergence,
             )
+        cast(Basis, networks["basis"]).settle()
+        workers.end(networks["basis"])
         return training
 
     def _contrasted(self, z: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
@@ -306,6 +311,16 @@ class Basis(nn.Module):
         values = values.transpose(0, 1)
         normalised: Tensor = self.moments(values.flatten(1))
         return normalised.view(values.shape)
+
+    @torch.no_grad()
+    def settle(self) -> None:
+        """Learn the moments anew: those of the batches are of weights that have changed since."""
+        momentum = self.moments.momentum
+        self.moments.reset_running_stats()
+        self.moments.momentum = None  # the mean of all
+        for _ in range(_SETTLING_DRAWS):
+            self(_AT_A_TIME)
+        self.moments.momentum = momentum
 
 
 class Contrast(nn.Module):

@@ -96,7 +96,7 @@ class DCGAN(GAN):
     --------
     >>> import numpy as np
     >>> X = np.random.default_rng(0).integers(0, 256, (50, 12, 12), np.uint8)
-    >>> model = DCGAN(n_steps=5, width=4, random_state=0).fit(X)
+    >>> model = DCGAN(n_steps=40, width=4, lr=0.01, random_state=0).fit(X)
     >>> images = model.sample(3)
     >>> images.shape, str(images.dtype)
     ((3, 12, 12), 'uint8')
