@@ -95,6 +95,10 @@ _METHODS = {
             "pgh", "PGH", "deep", "none", "weak codes improved in rounds by images made of them",
             "Ma et al. 2018, IJCAI",
         ),
+        Method(
+            "latenthasher", "LatentHasher", "deep", "none",
+            "values that a generative model keeps, rotated", "this library",
+        ),
     )
 }  # fmt: skip
 
