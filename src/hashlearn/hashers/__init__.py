@@ -88,6 +88,10 @@ _METHODS = {
             "Liu et al. 2023, arXiv 2306.06928",
         ),
         Method(
+            "bingan", "BinGAN", "deep", "none", "codes as near as a discriminator's features",
+            "Zieba et al. 2018, NeurIPS",
+        ),
+        Method(
             "neighbormatching", "NeighborMatching", "deep", "none",
             "neighbours of codes as those of vectors", "this library",
         ),

@@ -91,3 +91,28 @@ def bits_of(values: Tensor) -> NDArray[np.uint8]:
         Bits.
     """
     return (values >= 0).cpu().numpy().astype(np.uint8)
+
+
+@torch.no_grad()
+def learn_statistics(network: nn.Module, data: Tensor) -> None:
+    """Give normalisations the means and variances of one large batch of real items.
+
+    Those that a discriminator ends with are of made items too, and of all stages of its training.
+
+    Parameters
+    ----------
+    network : nn.Module
+        Network, whose normalisations are changed in place.
+    data : Tensor of shape (n, ...), float32
+        Scaled items.
+    """
+    kinds = (nn.BatchNorm1d, nn.BatchNorm2d)
+    parts = [part for part in network.modules() if isinstance(part, kinds)]
+    was_training, momenta = network.training, [part.momentum for part in parts]
+    for part in parts:
+        part.momentum = 1.0
+    network.train()
+    network(data[:: -(-len(data) // ROWS_AT_A_TIME)])
+    for part, momentum in zip(parts, momenta, strict=True):
+        part.momentum = momentum
+    network.train(was_training)
