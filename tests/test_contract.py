@@ -24,8 +24,9 @@ from hashlearn.linear import linear_values
 from hashlearn.models import load
 
 QUICK = {
-    "latenthasher": {"n_steps": 100, "batch_size": 64, "width": 4, "lr": 0.005},
+    "bgan": {"n_steps": 40, "width": 8, "depth": 1, "lr": 0.003},
     "bingan": {"n_steps": 40, "width": 8, "depth": 1, "lr": 0.003, "matching_weight": 5.0},
+    "latenthasher": {"n_steps": 100, "batch_size": 64, "width": 4, "lr": 0.005},
     "neighbormatching": {"n_steps": 60, "batch_size": 128},
     "och": {"n_landmarks": 200, "n_triplets": 10_000, "n_iter": 50},
     "pgh": {"n_rounds": 1, "triplets": "real", "hash_steps": 200, "width": 4},

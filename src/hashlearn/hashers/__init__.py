@@ -92,6 +92,10 @@ _METHODS = {
             "Zieba et al. 2018, NeurIPS",
         ),
         Method(
+            "bgan", "BGAN", "deep", "none", "neighbours agree, and a generator draws them",
+            "Song 2018, AAAI",
+        ),
+        Method(
             "neighbormatching", "NeighborMatching", "deep", "none",
             "neighbours of codes as those of vectors", "this library",
         ),
