@@ -27,6 +27,7 @@ QUICK = {
     "bgan": {"n_steps": 40, "width": 8, "depth": 1, "lr": 0.003},
     "bingan": {"n_steps": 40, "width": 8, "depth": 1, "lr": 0.003, "matching_weight": 5.0},
     "latenthasher": {"n_steps": 100, "batch_size": 64, "width": 4, "lr": 0.005},
+    "dshgan": {"n_pretrain": 3, "n_steps": 10, "batch_size": 32, "width": 4},
     "neighbormatching": {"n_steps": 60, "batch_size": 128},
     "och": {"n_landmarks": 200, "n_triplets": 10_000, "n_iter": 50},
     "pgh": {"n_rounds": 1, "triplets": "real", "hash_steps": 200, "width": 4},
@@ -389,7 +390,10 @@ def mean_average_precision(hasher, X):
     return evaluate(found, truth, Protocol()).mean_average_precision
 
 
-FLOOR_OPTIONS = {"qolsh": {"n_components": 8}}
+FLOOR_OPTIONS = {
+    "dshgan": {"n_steps": 200, "batch_size": 64, "width": 8, "lr": 0.002},
+    "qolsh": {"n_components": 8},
+}
 NO_FLOOR = {"lsh", "sph"}  # balls need more dimensions: tests/hashers/test_sph.py
 
 

@@ -96,6 +96,11 @@ _METHODS = {
             "Song 2018, AAAI",
         ),
         Method(
+            "dshgan", "DSHGAN", "deep", "labels",
+            "triplets with synthetic images of each class, from few labels",
+            "Qiu et al. 2017, SIGIR",
+        ),
+        Method(
             "neighbormatching", "NeighborMatching", "deep", "none",
             "neighbours of codes as those of vectors", "this library",
         ),

@@ -1,0 +1,473 @@
+"""DSHGAN: deep semantic hashing with generative adversarial networks."""
+
+from numbers import Integral, Real
+from typing import Any, Literal, cast, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.utils import check_scalar
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, softplus
+
+from hashlearn._training import (
+    Training,
+    Workers,
+    seeded,
+    warn_of_equal_codes,
+    warn_of_equal_samples,
+)
+from hashlearn.generative.networks import bound, make_encoder, make_generator, start_as_dcgan
+from hashlearn.hashers.base import FloatArray
+from hashlearn.hashers.deep._images import ImageHasher, bits_of, values_of
+from hashlearn.hashers.deep._label_sets import LabelSets
+from hashlearn.hashers.labels import indicator_matrix
+
+Unlabelled = Literal["some-class", "left-out", "zeros"]
+
+_SHOWN = 8
+"""Synthetic images that are kept of each class."""
+
+_MEASURED = 2000
+"""Items by which the normalisations are measured in the end."""
+
+
+class DSHGAN(ImageHasher):
+    r"""Hash images by a few labels, with synthetic images of every class beside the real ones.
+
+    A generator makes images :math:`G(z, y)` of noise :math:`z \sim N(0, I)` and a label vector
+    :math:`y`. One network of convolutions has three heads: the codes :math:`h(x) \in [0, 1]^r`,
+    which are sigmoids and end as bits; the probabilities of the classes; and :math:`D(x)`, that an
+    image is real. It learns from triplets of a labelled image :math:`x`, a synthetic image
+    :math:`x^+ = G(z, y)` with the labels of :math:`x`, and one :math:`x^- = G(z', y')` with other
+    labels [1]_, by
+
+    .. math:: \lambda_h L_{rank} + \lambda_c L_{class} + \lambda_a L_{real},
+
+        L_{rank} = E [m - d(x, x^-) + d(x, x^+)]_+, \qquad
+        d(x, x') = \frac{1}{r} \|h(x) - h(x')\|^2,
+
+        L_{real} = -E \log D(x) - E \log (1 - D(G(z, y))).
+
+    For codes of zeros and ones :math:`d` is the share of bits that differ. :math:`L_{class}` is the
+    cross-entropy of the labels of all three images, that of a softmax where an image has one class,
+    and the sum of each label's where it may have several. In turn the generator minimises
+    :math:`-E \log D(G(z, y)) + L_{class}`. Before there are codes, both learn without
+    :math:`L_{rank}`, and classes of real images only, as an auxiliary-classifier GAN [2]_. Images
+    without labels are real too: from them the network learns what shapes there are, and the
+    generator draws more of these than are labelled.
+
+    Parameters
+    ----------
+    n_bits : int, default=32
+        Length of the code :math:`r`.
+    synthetic : bool, default=True
+        Whether there is a generator. If not, :math:`x^+` and :math:`x^-` are labelled images, there
+        is no :math:`L_{real}`, unlabelled images are not learned from, and all steps are with
+        codes.
+    unlabelled : {"some-class", "left-out", "zeros"}, default="some-class"
+        What images without labels are. With ``"zeros"`` they are of no class: each class should
+        have the probability 0, and is judged by itself. The others leave them out of
+        :math:`L_{class}`. With ``"some-class"`` the class head says what is real, as in [3]_: the
+        log odds of :math:`D(x)` are those that it gives to all classes together, the logarithm of
+        the sum of their exponentials; otherwise a head of its own does. Paper: ``"zeros"``.
+    margin : float, default=0.25
+        :math:`m`: how much farther images of other labels should be, as a share of the bits.
+    rank_weight : float, default=10.0
+        :math:`\lambda_h`: larger values sharpen codes sooner.
+    class_weight : float, default=1.0
+        :math:`\lambda_c`: larger values ask for classes that can be told apart.
+    adversary_weight : float, default=1.0
+        :math:`\lambda_a`: larger values let unlabelled images shape the network.
+    noise : float, default=0.5
+        Standard deviation of the noise that is added to what the network sees in training, where
+        pixels span 2. It regularises, and keeps real and synthetic images comparable.
+    n_latent : int, default=32
+        Values of :math:`z`.
+    width : int, default=16
+        Channels of the layer next to the image; each further one has twice as many. For vectors,
+        an eighth of the units of a hidden layer.
+    depth : int, default=2
+        Hidden layers of each network. Images of 32 pixels and more take 3.
+    image_shape : tuple of int, optional
+        (height, width) or (height, width, channels) of images that come as rows.
+    n_pretrain : int, default=1000
+        Steps before there are codes.
+    n_steps : int, default=1000
+        Steps with codes.
+    batch_size : int, default=64
+        Labelled images a step, and as many unlabelled ones.
+    lr : float, default=0.001
+        Step size of Adam; it falls to 0 along a line over the second half of all steps.
+    checkpoint : path-like, optional
+        File to keep the state of the training in, and to go on from if it is there.
+    device : str, default="auto"
+        PyTorch device; ``"auto"`` takes a GPU if there is one.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the networks, the batches and the noise.
+
+    Attributes
+    ----------
+    layers_ : dict of str to ndarray, float32
+        The hash function, as :func:`~hashlearn.generative.networks.export_layers` writes it.
+    samples_ : ndarray of shape (n_labels, n_shown, ...), float32
+        Synthetic images, a row for each class in the order of their names, or of the columns of
+        labels; in the shape and the kind of numbers of those in ``fit``. 8 of each, or none
+        without a generator.
+    history_ : dict of str to ndarray of shape (n_taken,), float32
+        Per step: ``"class"``, :math:`L_{class}` of real images; with a generator also ``"real"``,
+        :math:`L_{real}`, and ``"generator"``, what the generator minimises. Per step with codes:
+        ``"rank"``, :math:`L_{rank}`; ``"synthetic_class"``, :math:`L_{class}` of :math:`x^+` and
+        :math:`x^-`; and with a generator ``"real_rank"``, :math:`L_{rank}` of real triplets.
+    item_shape_ : tuple of int
+        Shape of an item: (height, width), (height, width, channels) or (d,).
+    item_dtype_ : str
+        Kind of the numbers in ``fit``.
+    shift_ : ndarray of shape (n_shifts,), float32
+        What is subtracted from a row: one number of images, one a feature of vectors.
+    scale_ : float
+        What the difference is divided by.
+    n_features_in_ : int
+        Numbers of an item.
+
+    Notes
+    -----
+    Labels are class numbers, -1 for an image without, or a 0/1 matrix (n, n_labels), in which a row
+    of zeros is an image without.
+
+    Differences from the paper, whose margin, weights and rates were not at hand:
+
+    1. By default unlabelled images are left out of the class loss, and the class head judges what
+       is real. As images of no class they are told apart from labelled ones that look the same.
+    2. Triplets of real images, drawn within a batch, are ranked besides.
+    3. The network is small and starts at random; the paper's is a large one.
+    4. Batches of real and of synthetic images are normalised apart, without which the generator
+       learns nothing; the exported network is normalised by real ones.
+    5. The network sees images with noise.
+
+    The :math:`y'` of an image are labels that share the fewest with it. Fit takes
+    O((n_pretrain + n_steps) batch_size c) for c the cost of the network, 25 operations for each
+    pixel of a layer and pair of channels; encoding an image O(c).
+
+    References
+    ----------
+    .. [1] Z. Qiu, Y. Pan, T. Yao and T. Mei, 2017, "Deep semantic hashing with generative
+       adversarial networks", SIGIR.
+    .. [2] A. Odena, C. Olah and J. Shlens, 2017, "Conditional image synthesis with auxiliary
+       classifier GANs", ICML.
+    .. [3] T. Salimans et al., 2016, "Improved techniques for training GANs", NIPS.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> y = np.arange(90) % 3
+    >>> X = np.eye(3, 8)[y] + 0.2 * np.random.default_rng(0).normal(size=(90, 8))
+    >>> y[30:] = -1  # not labelled
+    >>> hasher = DSHGAN(4, width=4, n_pretrain=20, n_steps=40, random_state=0).fit(X, y)
+    >>> hasher.samples_.shape
+    (3, 8, 8)
+    """
+
+    supervised = True
+
+    samples_: NDArray[Any]
+    history_: dict[str, FloatArray]
+
+    def __init__(
+        self,
+        n_bits: int = 32,
+        *,
+        synthetic: bool = True,
+        unlabelled: Unlabelled = "some-class",
+        margin: float = 0.25,
+        rank_weight: float = 10.0,
+        class_weight: float = 1.0,
+        adversary_weight: float = 1.0,
+        noise: float = 0.5,
+        n_latent: int = 32,
+        width: int = 16,
+        depth: int = 2,
+        image_shape: tuple[int, ...] | None = None,
+        n_pretrain: int = 1000,
+        n_steps: int = 1000,
+        batch_size: int = 64,
+        lr: float = 0.001,
+        checkpoint: Any = None,
+        device: str = "auto",
+        random_state: Any = None,
+    ) -> None:
+        self.n_bits = n_bits
+        self.synthetic = synthetic
+        self.unlabelled = unlabelled
+        self.margin = margin
+        self.rank_weight = rank_weight
+        self.class_weight = class_weight
+        self.adversary_weight = adversary_weight
+        self.noise = noise
+        self.n_latent = n_latent
+        self.width = width
+        self.depth = depth
+        self.image_shape = image_shape
+        self.n_pretrain = n_pretrain
+        self.n_steps = n_steps
+        self.batch_size = batch_size
+        self.lr = lr
+        self.checkpoint = checkpoint
+        self.device = device
+        self.random_state = random_state
+
+    def _fit(self, X: FloatArray, y: NDArray[Any] | None, rng: np.random.RandomState) -> None:
+        self._check_parameters()
+        assert y is not None  # the base asks for it
+        labels = LabelSets.of(indicator_matrix(y))
+        self._learn_scale(X)
+        workers = Workers(self.device)
+        with seeded(rng, workers.device):
+            networks = self._build(labels.Y.shape[1]).to(workers.device)
+            data = self._tensor(X).to(workers.device)
+            labels = labels.to(workers.device)
+            self.history_ = self._train(networks, data, labels, workers).history()
+            trunk = cast(nn.Sequential, networks["trunk"])
+            network = nn.Sequential(*trunk, networks["hash"])
+            measure_normalisations(network, data)
+            self._keep_network(network)
+            if np.ptp(X, axis=0).any():  # the codes of equal images are rightly equal
+                warn_of_equal_codes(
+                    bits_of(values_of(network, data[:_MEASURED])),
+                    "try more steps, a smaller margin or another random_state",
+                )
+            samples = self._draw_samples(networks, labels)
+        made = self._items(samples).reshape(-1, _SHOWN, *self.item_shape_)
+        self.samples_ = made if self.synthetic else made[:, :0]
+        if self.synthetic and np.ptp(X, axis=0).any():
+            warn_of_equal_samples(
+                samples.flatten(1).cpu().numpy(), self._scaled(X[:1000]),
+                "try more steps, a smaller lr or another random_state",
+            )  # fmt: skip
+
+    def _check_parameters(self) -> None:
+        check_scalar(self.synthetic, "synthetic", (bool, np.bool_))
+        if self.unlabelled not in get_args(Unlabelled):
+            raise ValueError(
+                f"unlabelled must be one of {', '.join(get_args(Unlabelled))}; got "
+                f"{self.unlabelled!r}"
+            )
+        for name in ("n_latent", "width", "depth", "n_steps"):
+            check_scalar(getattr(self, name), name, Integral, min_val=1)
+        check_scalar(self.n_pretrain, "n_pretrain", Integral, min_val=0)
+        check_scalar(self.batch_size, "batch_size", Integral, min_val=2)
+        for name in ("margin", "lr"):
+            check_scalar(getattr(self, name), name, Real, min_val=0, include_boundaries="neither")
+        for name in ("rank_weight", "class_weight", "adversary_weight", "noise"):
+            check_scalar(getattr(self, name), name, Real, min_val=0)
+
+    def _build(self, n_labels: int) -> nn.ModuleDict:
+        shape, width, depth = self._tensor_shape, self.width, self.depth
+        encoder = make_encoder(shape, self.n_bits, width=width, depth=depth)
+        trunk, hash_head = encoder[:-1], cast(nn.Linear, encoder[-1])
+        n_inputs = self.n_latent + n_labels
+        networks = nn.ModuleDict(
+            {
+                "trunk": trunk,
+                "hash": hash_head,
+                "class": nn.Linear(hash_head.in_features, n_labels),
+                "real": nn.Linear(hash_head.in_features, 1),
+                "generator": make_generator(shape, n_inputs, width=width, depth=depth),
+            }
+        )
+        if len(shape) == 3:
+            start_as_dcgan(networks)
+        return networks
+
+    def _train(
+        self, networks: nn.ModuleDict, data: Tensor, labels: LabelSets, workers: Workers
+    ) -> Training:
+        """Train on classes and realness, then on ranks of distances too."""
+        trunk, to_values, to_classes, to_real, _ = networks.values()
+        learners = nn.ModuleList([trunk, to_values, to_classes, to_real])
+        optimisers = {
+            name: torch.optim.Adam(network.parameters(), self.lr, betas=(0.5, 0.999))
+            for name, network in (("learners", learners), ("generator", networks["generator"]))
+        }
+
+        def odds_of(features: Tensor) -> Tensor:
+            if self.unlabelled == "some-class":
+                return cast(Tensor, to_classes(features)).logsumexp(dim=1)
+            return cast(Tensor, to_real(features))
+
+        training = self._training(networks, optimisers, workers, data, labels.Y)
+        n_items = max(2, workers.share(self.batch_size))
+        one_class = self.unlabelled != "zeros" and bool((labels.sets.sum(dim=1) == 1).all())
+        n_all = self.n_pretrain + self.n_steps
+        for step in training.steps(n_all, "DSHGAN"):
+            for optimiser in optimisers.values():
+                optimiser.param_groups[0]["lr"] = self.lr * min(1.0, 2 * (1 - step / n_all))
+            with_codes = step >= self.n_pretrain or not self.synthetic
+            rows, own, other = labels.draw(n_items)
+            given = labels.sets.index_select(0, torch.cat([own, other]) if with_codes else own)
+            Y = given[:n_items]
+            if self.synthetic:
+                seen = torch.cat([rows, labels.draw_unlabelled(n_items)])
+                made = self._make(networks["generator"], given)
+                real = self._features(trunk, data.index_select(0, seen))
+                synthetic = self._features(trunk, made.detach())
+            else:
+                seen = torch.cat([rows, labels.rows_of(own), labels.rows_of(other)])
+                features = self._features(trunk, data.index_select(0, seen))
+                real, synthetic = features.split([n_items, 2 * n_items])
+            if self.unlabelled == "zeros":
+                known, targets = real, nn.functional.pad(Y, (0, 0, 0, len(real) - n_items))
+            else:
+                known, targets = real[:n_items], Y
+            curves = {"class": class_loss(to_classes(known), targets, one_class)}
+            loss = self.class_weight * curves["class"]
+            if self.synthetic:
+                curves["real"] = adversary_loss(odds_of(real), odds_of(synthetic))
+                loss = loss + self.adversary_weight * curves["real"]
+            if with_codes:
+                curves["synthetic_class"] = class_loss(to_classes(synthetic), given, one_class)
+                near, far = to_values(synthetic).sigmoid().split(n_items)
+                h = to_values(real[:n_items]).sigmoid()
+                curves["rank"] = rank_loss(h, near, far, self.margin)
+                loss = loss + self.class_weight * curves["synthetic_class"]
+                loss = loss + self.rank_weight * curves["rank"]
+                if self.synthetic:
+                    curves["real_rank"] = rank_loss(h, *draw_partners(h, own), self.margin)
+                    loss = loss + self.rank_weight * curves["real_rank"]
+            optimisers["learners"].zero_grad()
+            loss.backward()
+            workers.average_gradients(learners)
+            optimisers["learners"].step()
+            if self.synthetic:
+                features = self._features(trunk, made[:n_items])
+                g_loss = softplus(-odds_of(features)).mean()
+                g_loss = g_loss + class_loss(to_classes(features), Y, one_class)
+                optimisers["generator"].zero_grad()
+                g_loss.backward()
+                workers.average_gradients(networks["generator"])
+                optimisers["generator"].step()
+                curves["generator"] = g_loss
+            training.record(**curves)
+        return training
+
+    def _features(self, trunk: nn.Module, images: Tensor) -> Tensor:
+        """Compute what the heads see of images, one batch to be normalised together."""
+        features: Tensor = trunk(images + self.noise * torch.randn_like(images))
+        return features
+
+    def _make(self, generator: nn.Module, given: Tensor) -> Tensor:
+        z = torch.randn(len(given), self.n_latent, device=given.device)
+        return bound(generator(torch.cat([z, given], dim=1)))
+
+    @torch.no_grad()
+    def _draw_samples(self, networks: nn.ModuleDict, labels: LabelSets) -> Tensor:
+        """Draw images of each class alone, class after class."""
+        generator = networks["generator"].eval()
+        classes = torch.eye(labels.Y.shape[1], device=labels.Y.device)
+        return self._make(generator, classes.repeat_interleave(_SHOWN, dim=0))
+
+
+def rank_loss(h: Tensor, near: Tensor, far: Tensor, margin: float) -> Tensor:
+    r"""Compute the mean of :math:`[m - d(x, x^-) + d(x, x^+)]_+`.
+
+    Parameters
+    ----------
+    h : Tensor of shape (n, n_bits), float32
+        Codes of images, in [0, 1].
+    near : Tensor of shape (n, n_bits), float32
+        Those of images with the same labels.
+    far : Tensor of shape (n, n_bits), float32
+        Those of images with other labels.
+    margin : float
+        :math:`m`, as a share of the bits.
+
+    Returns
+    -------
+    Tensor of shape (), float32
+        Loss.
+    """
+    excess = (h - near).square().mean(dim=1) - (h - far).square().mean(dim=1)
+    return (margin + excess).clamp(min=0).mean()
+
+
+def draw_partners(h: Tensor, sets: Tensor) -> tuple[Tensor, Tensor]:
+    """Draw to each image of a batch one with the same labels, maybe itself, and one with others.
+
+    Parameters
+    ----------
+    h : Tensor of shape (n, n_bits), float32
+        Codes.
+    sets : Tensor of shape (n,), int64
+        Numbers that are equal where labels are.
+
+    Returns
+    -------
+    near : Tensor of shape (n, n_bits), float32
+        Codes of the former.
+    far : Tensor of shape (n, n_bits), float32
+        Codes of the latter; that of the image itself where all labels are equal.
+    """
+    same = (sets[:, None] == sets).float()
+    others = torch.where((same == 1).all(dim=1, keepdim=True), same, 1 - same)
+    near, far = (torch.multinomial(weights, 1)[:, 0] for weights in (same, others))
+    return h[near], h[far]
+
+
+def class_loss(logits: Tensor, Y: Tensor, one_class: bool) -> Tensor:
+    """Compute the cross-entropy of labels.
+
+    Parameters
+    ----------
+    logits : Tensor of shape (n, n_labels), float32
+        Log odds of the labels, or up to a constant their log probabilities.
+    Y : Tensor of shape (n, n_labels), float32
+        Labels 0/1.
+    one_class : bool
+        Whether probabilities of an image add up to 1, or each is judged by itself.
+
+    Returns
+    -------
+    Tensor of shape (), float32
+        Mean over the images, in nats; of labels by themselves the sum.
+    """
+    if one_class:
+        return cross_entropy(logits, Y)
+    return binary_cross_entropy_with_logits(logits, Y, reduction="sum") / len(Y)
+
+
+def adversary_loss(real_logits: Tensor, synthetic_logits: Tensor) -> Tensor:
+    r"""Compute :math:`-E \log D(x) - E \log (1 - D(G(z, y)))`.
+
+    Parameters
+    ----------
+    real_logits : Tensor of shape (n, 1), float32
+        Log odds that real images are real.
+    synthetic_logits : Tensor of shape (m, 1), float32
+        Log odds that synthetic ones are.
+
+    Returns
+    -------
+    Tensor of shape (), float32
+        Loss, in nats.
+    """
+    return softplus(-real_logits).mean() + softplus(synthetic_logits).mean()
+
+
+@torch.no_grad()
+def measure_normalisations(network: nn.Module, data: Tensor) -> None:
+    """Let the normalisations of a network be those of real items alone.
+
+    Parameters
+    ----------
+    network : nn.Module
+        Network, changed in place.
+    data : Tensor of shape (n, ...), float32
+        Scaled items; some from all over them are looked at.
+    """
+    layers = [
+        part for part in network.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)
+    ]
+    for layer in layers:
+        layer.momentum = 1.0  # forget what was seen before
+    network.train()
+    network(data[:: -(-len(data) // _MEASURED)])
