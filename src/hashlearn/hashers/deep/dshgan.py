@@ -361,10 +361,9 @@ class DSHGAN(ImageHasher):
 
     @torch.no_grad()
     def _draw_samples(self, networks: nn.ModuleDict, labels: LabelSets) -> Tensor:
-        """Draw images of each class alone, class after class."""
-        generator = networks["generator"].eval()
+        """Draw images of each class alone, class after class, normalised as in training."""
         classes = torch.eye(labels.Y.shape[1], device=labels.Y.device)
-        return self._make(generator, classes.repeat_interleave(_SHOWN, dim=0))
+        return self._make(networks["generator"], classes.repeat_interleave(_SHOWN, dim=0))
 
 
 def rank_loss(h: Tensor, near: Tensor, far: Tensor, margin: float) -> Tensor:
