@@ -145,7 +145,7 @@ def test_fitted_attributes_are_those_documented_with_their_shapes_and_types(meth
     X, y = make_blobs(n_samples=80, n_features=6, random_state=0)
     cls = get_method(method.name)
     # 4 bits are too few for 6 dimensions
-    options = {"n_steps": 20, "n_components": 4}
+    options = {"n_pretrain": 5, "n_steps": 20, "n_components": 4}
     quick = {name: value for name, value in options.items() if name in signature(cls)}
     hasher = cls(n_bits=4, random_state=0, **quick).fit(X, y)
     attributes = {attribute.name: attribute.type for attribute in ClassDoc(cls)["Attributes"]}
