@@ -8,9 +8,9 @@ import hashlearn._training as training_module
 from hashlearn.evaluation import LabelTruth, Protocol, evaluate
 from hashlearn.hashers import get_method
 from hashlearn.hashers.deep import dshgan as module
-from hashlearn.hashers.deep._label_sets import LabelSets
 from hashlearn.hashers.deep.dshgan import (
     DSHGAN,
+    _LabelSets,
     adversary_loss,
     class_loss,
     draw_partners,
@@ -106,7 +106,7 @@ def test_partners_have_the_same_labels_or_others():
 
 def test_triplets_are_of_labelled_items_and_of_labels_that_share_the_fewest():
     Y = np.array([[1, 1, 0], [0, 0, 0], [0, 0, 1], [1, 1, 0], [1, 0, 0], [0, 0, 0], [1, 1, 1]])
-    labels = LabelSets.of(Y)
+    labels = _LabelSets.of(Y)
     assert sorted(labels.unlabelled.tolist()) == [1, 5]
     assert set(labels.draw_unlabelled(40).tolist()) == {1, 5}
     rows, own, other = labels.draw(500)
@@ -121,7 +121,7 @@ def test_triplets_are_of_labelled_items_and_of_labels_that_share_the_fewest():
     partners = labels.rows_of(own)
     assert torch.equal(labels.Y[partners], labels.Y[rows])
     assert set(partners.tolist()) == {0, 2, 3, 4, 6}
-    assert len(LabelSets.of(Y[[0, 2]]).draw_unlabelled(5)) == 0
+    assert len(_LabelSets.of(Y[[0, 2]]).draw_unlabelled(5)) == 0
 
 
 def test_normalisations_become_those_of_the_items_given():

@@ -1,7 +1,7 @@
 """DSHGAN: deep semantic hashing with generative adversarial networks."""
 
 from numbers import Integral, Real
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, NamedTuple, cast, get_args
 
 import numpy as np
 import torch
@@ -20,7 +20,6 @@ from hashlearn._training import (
 from hashlearn.generative.networks import bound, make_encoder, make_generator, start_as_dcgan
 from hashlearn.hashers.base import FloatArray
 from hashlearn.hashers.deep._images import ImageHasher, bits_of, values_of
-from hashlearn.hashers.deep._label_sets import LabelSets
 from hashlearn.hashers.labels import indicator_matrix
 
 Unlabelled = Literal["some-class", "left-out", "zeros"]
@@ -222,7 +221,7 @@ class DSHGAN(ImageHasher):
     def _fit(self, X: FloatArray, y: NDArray[Any] | None, rng: np.random.RandomState) -> None:
         self._check_parameters()
         assert y is not None  # the base asks for it
-        labels = LabelSets.of(indicator_matrix(y))
+        labels = _LabelSets.of(indicator_matrix(y))
         self._learn_scale(X)
         workers = Workers(self.device)
         with seeded(rng, workers.device):
@@ -283,7 +282,7 @@ class DSHGAN(ImageHasher):
         return networks
 
     def _train(
-        self, networks: nn.ModuleDict, data: Tensor, labels: LabelSets, workers: Workers
+        self, networks: nn.ModuleDict, data: Tensor, labels: "_LabelSets", workers: Workers
     ) -> Training:
         """Train on classes and realness, then on ranks of distances too."""
         trunk, to_values, to_classes, to_real, _ = networks.values()
@@ -363,10 +362,86 @@ class DSHGAN(ImageHasher):
         return bound(generator(torch.cat([z, given], dim=1)))
 
     @torch.no_grad()
-    def _draw_samples(self, networks: nn.ModuleDict, labels: LabelSets) -> Tensor:
+    def _draw_samples(self, networks: nn.ModuleDict, labels: "_LabelSets") -> Tensor:
         """Draw images of each class alone, class after class, normalised as in training."""
         classes = torch.eye(labels.Y.shape[1], device=labels.Y.device)
         return self._make(networks["generator"], classes.repeat_interleave(_SHOWN, dim=0))
+
+
+class _LabelSets(NamedTuple):
+    """Hold labels such that triplets can be drawn: items with the same labels are a set.
+
+    Parameters
+    ----------
+    Y : Tensor of shape (n, n_labels), float32
+        0 and 1; a row of zeros is an item without labels.
+    sets : Tensor of shape (n_sets, n_labels), float32
+        The rows of `Y` that differ, without that of zeros.
+    counts : Tensor of shape (n_sets,), int64
+        Items in each set.
+    rows : Tensor of shape (n_labelled,), int64
+        Labelled items, set after set.
+    unlabelled : Tensor of shape (n - n_labelled,), int64
+        The others.
+    """
+
+    Y: Tensor
+    sets: Tensor
+    counts: Tensor
+    rows: Tensor
+    unlabelled: Tensor
+
+    @classmethod
+    def of(cls, Y: NDArray[Any]) -> "_LabelSets":
+        """Sort items by their labels, a matrix of 0 and 1 with a row for each."""
+        is_labelled = Y.any(axis=1)
+        labelled = np.flatnonzero(is_labelled)
+        sets, numbers, counts = np.unique(
+            Y[labelled], axis=0, return_inverse=True, return_counts=True
+        )
+        if len(sets) < 2:
+            raise ValueError(
+                f"labels must be of 2 classes or more, got {len(sets)}: {len(labelled)} of "
+                f"{len(Y)} items are labelled"
+            )
+        rows = labelled[np.argsort(numbers.reshape(-1), kind="stable")]
+        return cls(
+            torch.tensor(Y, dtype=torch.float32),
+            torch.tensor(sets, dtype=torch.float32),
+            torch.tensor(counts),
+            torch.tensor(rows),
+            torch.tensor(np.flatnonzero(~is_labelled)),
+        )
+
+    def to(self, device: torch.device) -> "_LabelSets":
+        """Move all parts to a device."""
+        return _LabelSets(*(part.to(device) for part in self))
+
+    def draw(self, n_items: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Draw labelled items: their rows, their sets, and of each a set of other labels.
+
+        That is one of those that share the fewest labels with the item's own, drawn by its size.
+        """
+        places = torch.randint(len(self.rows), (n_items,), device=self.rows.device)
+        own = torch.searchsorted(self.counts.cumsum(0), places, right=True)
+        shared = self.sets.index_select(0, own) @ self.sets.T
+        shared.scatter_(1, own[:, None], torch.inf)
+        fewest = shared == shared.amin(dim=1, keepdim=True)
+        other = torch.multinomial(fewest * self.counts.float(), 1)[:, 0]
+        return self.rows.index_select(0, places), own, other
+
+    def rows_of(self, sets: Tensor) -> Tensor:
+        """Draw the row of an item of each of some sets."""
+        ends, counts = (part[sets] for part in (self.counts.cumsum(0), self.counts))
+        within = (torch.rand(len(sets), device=sets.device) * counts).long()
+        return self.rows[ends - counts + within.minimum(counts - 1)]
+
+    def draw_unlabelled(self, n_items: int) -> Tensor:
+        """Draw rows of unlabelled items; none if all are labelled."""
+        n_unlabelled = len(self.unlabelled)
+        if not n_unlabelled:
+            return self.unlabelled
+        return self.unlabelled[torch.randint(n_unlabelled, (n_items,), device=self.Y.device)]
 
 
 def rank_loss(h: Tensor, near: Tensor, far: Tensor, margin: float) -> Tensor:
