@@ -101,6 +101,10 @@ _METHODS = {
             "Qiu et al. 2017, SIGIR",
         ),
         Method(
+            "hashgandizaji", "HashGANDizaji", "deep", "none", "sure bits of a discriminator",
+            "Ghasedi Dizaji et al. 2018, CVPR",
+        ),
+        Method(
             "neighbormatching", "NeighborMatching", "deep", "none",
             "neighbours of codes as those of vectors", "this library",
         ),
