@@ -122,6 +122,11 @@ class HashGANDizaji(ImageHasher):
 
     Notes
     -----
+    On queries held out of MNIST's training images, codes of 32 bits find images of the same label
+    with a mean average precision of 0.28 after 1,000 steps: a little more than LSH's 0.25, less
+    than ITQ's 0.42, and far from the 0.9 that the paper is said to report. Bits stay unsure, with a
+    mean entropy of 0.61 of log 2 = 0.69.
+
     Differences from the paper:
 
     1. Its authors published no code. Weights and movements are those of somebody who tried to
