@@ -31,7 +31,7 @@ QUICK = {
     "dshgan": {"n_pretrain": 3, "n_steps": 10, "batch_size": 32, "width": 4},
     "neighbormatching": {"n_steps": 60, "batch_size": 128},
     "och": {"n_landmarks": 200, "n_triplets": 10_000, "n_iter": 50},
-    "pgh": {"n_rounds": 1, "triplets": "real", "hash_steps": 200, "width": 4},
+    "pgh": {"n_rounds": 1, "triplets": "real", "hash_steps": 40, "width": 4},
     "sgh": {"n_steps": 300, "batch_size": 64},
     "sigah": {"n_steps": 30, "batch_size": 64},
     "qolsh": {"n_components": 2},  # it takes no fewer bits than dimensions
@@ -393,6 +393,7 @@ def mean_average_precision(hasher, X):
 
 FLOOR_OPTIONS = {
     "dshgan": {"n_steps": 200, "batch_size": 64, "width": 8, "lr": 0.002},
+    "pgh": {"hash_steps": 200},
     "qolsh": {"n_components": 8},
 }
 NO_FLOOR = {"lsh", "sph"}  # balls need more dimensions: tests/hashers/test_sph.py

@@ -14,7 +14,6 @@ from hashlearn.hashers.deep.dshgan import (
     adversary_loss,
     class_loss,
     draw_partners,
-    measure_normalisations,
     rank_loss,
 )
 from hashlearn.index import HammingIndex
@@ -122,16 +121,6 @@ def test_triplets_are_of_labelled_items_and_of_labels_that_share_the_fewest():
     assert torch.equal(labels.Y[partners], labels.Y[rows])
     assert set(partners.tolist()) == {0, 2, 3, 4, 6}
     assert len(_LabelSets.of(Y[[0, 2]]).draw_unlabelled(5)) == 0
-
-
-def test_normalisations_become_those_of_the_items_given():
-    network = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4))
-    data = torch.randn(50, 3) * 2 + 1
-    network(10 * data)
-    measure_normalisations(network, data)
-    values = network.eval()(data)
-    torch.testing.assert_close(values.mean(dim=0), torch.zeros(4), atol=1e-5, rtol=0)
-    torch.testing.assert_close(values.std(dim=0), torch.ones(4), atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("unlabelled", UNLABELLED)

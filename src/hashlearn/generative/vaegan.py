@@ -240,7 +240,7 @@ class VAEGAN(GaussianModel):
 class Losses(NamedTuple):
     r"""The losses of a step.
 
-    Attributes
+    Parameters
     ----------
     divergence : Tensor of shape (), float32
         :math:`L_{prior}`.

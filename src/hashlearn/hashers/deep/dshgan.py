@@ -19,7 +19,7 @@ from hashlearn._training import (
 )
 from hashlearn.generative.networks import bound, make_encoder, make_generator, start_as_dcgan
 from hashlearn.hashers.base import FloatArray
-from hashlearn.hashers.deep._images import ImageHasher, bits_of, values_of
+from hashlearn.hashers.deep._images import ImageHasher, bits_of, learn_statistics, values_of
 from hashlearn.hashers.labels import indicator_matrix
 
 Unlabelled = Literal["some-class", "left-out", "zeros"]
@@ -27,8 +27,8 @@ Unlabelled = Literal["some-class", "left-out", "zeros"]
 _SHOWN = 8
 """Synthetic images that are kept of each class."""
 
-_MEASURED = 2000
-"""Items by which the normalisations are measured in the end."""
+_LOOKED_AT = 2000
+"""Items whose codes are looked at for a collapse."""
 
 
 class DSHGAN(ImageHasher):
@@ -231,11 +231,11 @@ class DSHGAN(ImageHasher):
             self.history_ = self._train(networks, data, labels, workers).history()
             trunk = cast(nn.Sequential, networks["trunk"])
             network = nn.Sequential(*trunk, networks["hash"])
-            measure_normalisations(network, data)
+            learn_statistics(network, data)
             self._keep_network(network)
             if np.ptp(X, axis=0).any():  # the codes of equal images are rightly equal
                 warn_of_equal_codes(
-                    bits_of(values_of(network, data[:_MEASURED])),
+                    bits_of(values_of(network, data[:_LOOKED_AT])),
                     "try more steps, a smaller margin or another random_state",
                 )
             samples = self._draw_samples(networks, labels)
@@ -528,23 +528,3 @@ def adversary_loss(real_logits: Tensor, synthetic_logits: Tensor) -> Tensor:
         Loss, in nats.
     """
     return softplus(-real_logits).mean() + softplus(synthetic_logits).mean()
-
-
-@torch.no_grad()
-def measure_normalisations(network: nn.Module, data: Tensor) -> None:
-    """Let the normalisations of a network be those of real items alone.
-
-    Parameters
-    ----------
-    network : nn.Module
-        Network, changed in place.
-    data : Tensor of shape (n, ...), float32
-        Scaled items; some from all over them are looked at.
-    """
-    layers = [
-        part for part in network.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)
-    ]
-    for layer in layers:
-        layer.momentum = 1.0  # forget what was seen before
-    network.train()
-    network(data[:: -(-len(data) // _MEASURED)])

@@ -34,7 +34,7 @@ from hashlearn.generative.networks import (
 )
 from hashlearn.hashers import get_method
 from hashlearn.hashers.base import FloatArray
-from hashlearn.hashers.deep._images import ImageHasher
+from hashlearn.hashers.deep._images import ImageHasher, learn_statistics
 
 Triplets = Literal["both", "generated", "real"]
 Positive = Literal["nearest", "own"]
@@ -56,9 +56,9 @@ class PGH(ImageHasher):
     :math:`\bar x_j` made of the code of any other image. It minimises the mean of
 
     .. math:: \frac1r [\max(0, \gamma r - |H(x_i) - H(\bar x_j)|_1 + |H(x_i) - H(\bar x_i)|_1)
-              + \lambda \sum_x \|H(x) - [H(x) \ge \tfrac12]\|^2 + \mu \|H(x_i) - b_i\|^2],
+              + \lambda \|H(x) - [H(x) \ge \tfrac12]\|^2 + \mu \|H(x_i) - b_i\|^2],
 
-    the sum over the images of a triplet. Its codes begin the next round.
+    the second term for all images. Its codes begin the next round.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ class PGH(ImageHasher):
     margin : float, default=0.5
         :math:`\gamma`. Paper: unknown.
     consistency : float, default=1.0
-        :math:`\lambda`. Paper: 1.
+        :math:`\lambda`. Paper: 1, of the sum over the three images.
     anchoring : float, default=0.05
         :math:`\mu`. Without it the rounds drift away from the data; more of it slows them. Paper:
         0.
@@ -119,7 +119,7 @@ class PGH(ImageHasher):
         That of each round: ``"1.0.weights"`` and so on.
     codes_by_round_ : ndarray of shape (n_rounds + 1, n, ceil(n_bits / 8)), uint8
         Packed codes of the training images: the first ones, and those after each round.
-    samples_ : ndarray of shape (64, ...), numeric
+    samples_ : ndarray of shape (64, ...)
         Images made of the last codes of the first 8 training images, 8 of each; of no image where
         there is no generator.
     history_ : dict of str to ndarray of shape (n_steps_of_its_kind,), float32
@@ -152,8 +152,8 @@ class PGH(ImageHasher):
 
     The generator's share is small; docs/results.md has the same rounds with real images alone.
 
-    Fit takes n_rounds times (generator_steps + hash_steps) passes of small networks over a batch;
-    encoding an image, one of the hash network.
+    Fit takes O(n_rounds (generator_steps + hash_steps) batch_size) passes of small networks, and
+    encoding an image one of the hash network.
 
     References
     ----------
@@ -339,6 +339,7 @@ class PGH(ImageHasher):
             _step(optimisers[f"hash{number}"], loss, H, workers)
             if place == per_round - 1:
                 workers.end(networks)
+                learn_statistics(H, data)
                 layers = export_layers(H, self._tensor_shape)
                 networks.codes[number + 1] = self._bits(layers, data)
         return training
@@ -363,7 +364,7 @@ class PGH(ImageHasher):
             images.append(v)
         return (
             torch.stack(triplets).mean(),
-            torch.stack([quantization_loss(part) for part in images]).sum(),
+            torch.stack([quantization_loss(part) for part in images]).mean(),
             (u - b).square().mean(),
         )
 
