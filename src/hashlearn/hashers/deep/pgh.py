@@ -119,9 +119,9 @@ class PGH(ImageHasher):
         That of each round: ``"1.0.weights"`` and so on.
     codes_by_round_ : ndarray of shape (n_rounds + 1, n, ceil(n_bits / 8)), uint8
         Packed codes of the training images: the first ones, and those after each round.
-    samples_ : ndarray of shape (64, ...)
-        Images made of the last codes of the first 8 training images, 8 of each; of no image where
-        there is no generator.
+    samples_ : ndarray of shape (64, ...), float32
+        Images made of the last codes of the first 8 training images, 8 of each, in the units of the
+        data; images of whole numbers are such. None where there is no generator.
     history_ : dict of str to ndarray of shape (n_steps_of_its_kind,), float32
         Per step of generator and discriminator ``"discriminator"`` and ``"generator"``, their
         losses; per step of the hash network ``"code"``, the cross-entropy of the codes that it
