@@ -42,7 +42,7 @@ class VAEGAN(GaussianModel):
     ----------
     n_latent : int, default=32
         Values of :math:`z`. Paper: 128 and more (released code), for larger images.
-    gamma : float, default=0.01
+    gamma : float, default=0.1
         Weight of the reconstruction for the decoder: larger values make items more alike to the
         given ones, and less real. Paper: 0.000001 to 0.00005 (released code), of sums over more
         features.
@@ -128,7 +128,7 @@ class VAEGAN(GaussianModel):
         self,
         n_latent: int = 32,
         *,
-        gamma: float = 0.01,
+        gamma: float = 0.1,
         layer: int | None = None,
         margin: float | None = None,
         equilibrium: float = 0.68,
