@@ -60,24 +60,23 @@ class HashGANDizaji(ImageHasher):
     n_bits : int, default=32
         Length of the code.
     entropy_weight : float, default=0.01
-        :math:`\lambda_H`. Larger values give surer bits, and freeze them early. Default: another's
-        code.
+        :math:`\lambda_H`. Larger values give surer bits, and freeze them early. Default: [2]_.
     uniform_weight : float, default=1.0
-        :math:`\lambda_U`. Larger values give more even bits. Default: another's code.
+        :math:`\lambda_U`. Larger values give more even bits. Default: [2]_.
     consistency_weight : float, default=1.0
-        :math:`\lambda_T`. Default: another's code.
+        :math:`\lambda_T`. Default: [2]_.
     independence_weight : float, default=1.0
-        :math:`\lambda_I`. Default: another's code.
+        :math:`\lambda_I`. Default: [2]_.
     collaboration_weight : float, default=1.0
-        :math:`\lambda_C`. Default: another's code.
+        :math:`\lambda_C`. Default: [2]_.
     rotation : float, default=10.0
-        Most degrees that an image is turned, either way. Default: another's code.
+        Most degrees that an image is turned, either way. Default: [2]_.
     translation : float, default=0.1
-        Most that it is moved, of its height and its width. Default: another's code.
+        Most that it is moved, of its height and its width. Default: [2]_.
     flip : bool, default=False
         Whether it is mirrored, left to right, half of the time. Digits and letters must not be.
     n_latent : int, default=128
-        Values of the noise :math:`z`, uniform in [0, 1]. Default: another's code.
+        Values of the noise :math:`z`, uniform in [0, 1]. Default: [2]_.
     width : int, default=16
         Channels of the layer next to the image; each further one has twice as many. For vectors,
         an eighth of the units of a hidden layer.
@@ -88,9 +87,9 @@ class HashGANDizaji(ImageHasher):
     n_steps : int, default=2000
         Steps of all networks.
     batch_size : int, default=64
-        Real images a step, and as many made ones. Default of another's code: 100.
+        Real images a step, and as many made ones. [2]_: 100.
     lr : float, default=0.0009
-        Step size of Adam. Default: another's code.
+        Step size of Adam. Default: [2]_.
     checkpoint : path-like, optional
         File to keep the state of the training in, and to go on from if it is there.
     device : str, default="auto"
@@ -129,8 +128,8 @@ class HashGANDizaji(ImageHasher):
 
     Differences from the paper:
 
-    1. Its authors published no code. Weights and movements are those of somebody who tried to
-       reproduce it, and could not.
+    1. Its authors published no code. Weights and movements are those of [2]_, which
+       did not reproduce it either.
     2. The networks are smaller. Losses are means, over bits too, so that weights mean the same for
        codes of any length.
     3. Vectors, which cannot be turned, get Gaussian noise of a tenth of their spread instead.
@@ -142,6 +141,7 @@ class HashGANDizaji(ImageHasher):
     ----------
     .. [1] K. Ghasedi Dizaji, F. Zheng, N. Sadoughi, Y. Yang, C. Deng and H. Huang, 2018,
        "Unsupervised deep generative adversarial hashing network", CVPR.
+    .. [2] 8uos, 2018, "HashGAN-Pytorch", https://github.com/8uos/HashGAN-Pytorch.
 
     Examples
     --------
