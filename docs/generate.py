@@ -48,6 +48,7 @@ PARTS = {
         "sigah": partial(results_report.ablations, "sigah"),
         "neighbormatching": partial(results_report.ablations, "neighbormatching"),
         "labels": results_report.labels,
+        "rounds": results_report.rounds,
         "texts": results_report.texts,
     },
     ROOT / "docs/search.md": {"search": search_report.report},

@@ -72,6 +72,25 @@ def texts() -> str:
     return "\n".join(lines)
 
 
+def rounds() -> str:
+    """Give PGH's mean average precision by labels before its first round and after each."""
+    lines_of = (RESULTS.parent / "progressive.jsonl").read_text(encoding="utf-8").splitlines()
+    found: dict[tuple[str, str, int], list[list[float]]] = {}
+    for row in map(json.loads, lines_of):
+        given = row["given"]
+        key = (NAMES[given["start"]], given["triplets"], row["n_bits"])
+        found.setdefault(key, []).append(row["rounds"])
+    n_rounds = max(len(scores) for seeds in found.values() for scores in seeds)
+    heads = " | ".join(f"round {number}" for number in range(n_rounds))
+    lines = [f"| start | triplets | bits | seeds | {heads} |", "| --- " * (4 + n_rounds) + "|"]
+    for (start, triplets, n_bits), seeds in sorted(found.items()):
+        freedom = min(1, len(seeds) - 1)
+        means, deviations = np.mean(seeds, axis=0), np.std(seeds, axis=0, ddof=freedom)
+        cells = [f"{short(m)} ± {short(d)}" for m, d in zip(means, deviations, strict=True)]
+        lines.append(f"| {' | '.join([start, triplets, str(n_bits), str(len(seeds)), *cells])} |")
+    return "\n".join(lines)
+
+
 def vectors() -> str:
     """Compare methods on other vectors than pixels of digits, in Markdown."""
     metrics = ("pooled_pr_area", "precision_at_100", "mean_average_precision")
