@@ -4,9 +4,10 @@
 
 The protocol is pgh-mnist: 1,000 images of MNIST ask, 100 of each class, all others answer, and are
 learned from. A few of each class keep their labels, the same for all variants of a seed, and fewer
-are some of more. What is there already is not run again. Variants: without a generator, which all
-steps then go to the codes of labelled images of; and with one, unlabelled images being of some
-class, left out of the loss of classes, or images of no class as in the paper.
+are some of more. What is there already is not run again. Variants: without a generator, which is to
+learn from labelled images alone, also with the noise that suits that best where labels are few; and
+with one, unlabelled images being of some class, left out of the loss of classes, or images of no
+class as in the paper.
 """
 
 import json
@@ -29,6 +30,7 @@ from hashlearn.hashers import get_method
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "without": {"synthetic": False},
+    "without, noisier": {"synthetic": False, "noise": 0.5},
     "some-class": {"unlabelled": "some-class"},
     "left-out": {"unlabelled": "left-out"},
     "zeros": {"unlabelled": "zeros"},
@@ -52,7 +54,7 @@ def main(
     labels: Annotated[str, typer.Option(help="Labels of each class.")] = "50,100,500",
     bits: Annotated[int, typer.Option(help="Code length.")] = 32,
     seeds: Annotated[int, typer.Option(help="Seeds a setting.", min=1)] = 3,
-    variants: Annotated[str, typer.Option(help=f"Of {', '.join(VARIANTS)}.")] = ",".join(VARIANTS),
+    variants: Annotated[str, typer.Option(help=f"Of {'; '.join(VARIANTS)}.")] = ";".join(VARIANTS),
     validation: Annotated[bool, typer.Option(help="Ask with training images instead.")] = False,
 ) -> None:
     """Run what is not in the file yet."""
@@ -68,7 +70,7 @@ def main(
     done = {json.dumps([json.loads(line)[name] for name in asked]) for line in lines}
     for n_labels in integers_in(labels, "--labels"):
         for seed in range(seeds):
-            for variant in variants.split(","):
+            for variant in variants.split(";"):
                 given = VARIANTS[variant]
                 question = [recipe.as_dict(), bits, seed, n_labels, given]
                 if json.dumps(question) in done:

@@ -13,8 +13,6 @@ from hashlearn.features import Gist
 from hashlearn.hashers import get_method
 from hashlearn.hashers.deep.pgh import (
     PGH,
-    discriminator_loss,
-    generator_loss,
     nearest_others,
     quantization_loss,
     random_others,
@@ -51,15 +49,6 @@ def test_the_quantization_loss_is_the_formula_and_0_for_bits():
     total = sum((value - (value >= 0.5)) ** 2 for value in u.flatten().tolist())
     assert float(quantization_loss(u)) == pytest.approx(total / 30, rel=1e-5)
     assert float(quantization_loss((u > 0.5).float())) == 0.0
-
-
-def test_the_losses_of_the_game_are_the_formulas():
-    real, fake = torch.tensor([0.3, -2.0]), torch.tensor([1.5, -0.7])
-    odds = [1 / (1 + math.exp(-value)) for value in (0.3, -2.0, 1.5, -0.7)]
-    expected = -sum(math.log(p) for p in odds[:2]) / 2 - sum(math.log(1 - p) for p in odds[2:]) / 2
-    assert float(discriminator_loss(real, fake)) == pytest.approx(expected, rel=1e-5)
-    expected = -sum(math.log(p) for p in odds[2:]) / 2
-    assert float(generator_loss(fake)) == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_nearest_other_is_found_by_counting_bits():

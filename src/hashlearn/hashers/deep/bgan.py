@@ -10,7 +10,7 @@ from scipy.sparse import csr_array, eye_array, vstack
 from sklearn.neighbors import NearestNeighbors
 from sklearn.utils import check_scalar
 from torch import Tensor, nn
-from torch.nn.functional import mse_loss, softplus
+from torch.nn.functional import mse_loss
 
 from hashlearn._training import (
     Training,
@@ -20,6 +20,7 @@ from hashlearn._training import (
     warn_of_equal_samples,
 )
 from hashlearn.features import make_features
+from hashlearn.generative.gan import discriminator_loss, generator_loss
 from hashlearn.generative.networks import bound, make_encoder, make_generator
 from hashlearn.hashers.base import FloatArray
 from hashlearn.hashers.deep._images import ImageHasher, bits_of, learn_statistics, values_of
@@ -264,7 +265,7 @@ class BGAN(ImageHasher):
             b = soft_signs(E(x), beta)
             made = bound(G(b))
 
-            d_loss = softplus(-D(x)).mean() + softplus(D(made.detach())).mean()
+            d_loss = discriminator_loss(D(x), D(made.detach()))
             optimisers["discriminator"].zero_grad()
             d_loss.backward()
             workers.average_gradients(D)
@@ -273,7 +274,7 @@ class BGAN(ImageHasher):
             features, wanted = D[:-1](made), D[:-1](x).detach()
             neighborhood = neighborhood_loss(b, S)
             content = content_loss(made, x, features, wanted)
-            adversary = softplus(-D[-1](features)).mean()
+            adversary = generator_loss(D[-1](features), "non-saturating")
             loss = self.neighbor_weight * neighborhood + self.content_weight * content
             loss = loss + self.adversary_weight * adversary
             optimisers["encoder"].zero_grad()

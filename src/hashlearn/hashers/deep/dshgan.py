@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.utils import check_scalar
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, softplus
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from hashlearn._training import (
     Training,
@@ -17,6 +17,7 @@ from hashlearn._training import (
     warn_of_equal_codes,
     warn_of_equal_samples,
 )
+from hashlearn.generative.gan import discriminator_loss, generator_loss
 from hashlearn.generative.networks import bound, make_encoder, make_generator, start_as_dcgan
 from hashlearn.hashers.base import FloatArray
 from hashlearn.hashers.deep._images import ImageHasher, bits_of, learn_statistics, values_of
@@ -37,9 +38,9 @@ class DSHGAN(ImageHasher):
     A generator makes images :math:`G(z, y)` of noise :math:`z \sim N(0, I)` and a label vector
     :math:`y`. One network of convolutions has three heads: the codes :math:`h(x) \in [0, 1]^r`,
     which are sigmoids and end as bits; the probabilities of the classes; and :math:`D(x)`, that an
-    image is real. It learns from triplets of a labelled image :math:`x`, a synthetic image
-    :math:`x^+ = G(z, y)` with the labels of :math:`x`, and one :math:`x^- = G(z', y')` with other
-    labels [1]_, by
+    image is real. It learns from triplets of a labelled image :math:`x`, an image :math:`x^+` with
+    the same labels and one :math:`x^-` with others, which are real, or synthetic:
+    :math:`x^+ = G(z, y)` and :math:`x^- = G(z', y')` [1]_. It minimises
 
     .. math:: \lambda_h L_{rank} + \lambda_c L_{class} + \lambda_a L_{real},
 
@@ -51,19 +52,18 @@ class DSHGAN(ImageHasher):
     For codes of zeros and ones :math:`d` is the share of bits that differ. :math:`L_{class}` is the
     cross-entropy of the labels of all three images, that of a softmax where an image has one class,
     and the sum of each label's where it may have several. In turn the generator minimises
-    :math:`-E \log D(G(z, y)) + L_{class}`. Before there are codes, both learn without
-    :math:`L_{rank}`, and classes of real images only, as an auxiliary-classifier GAN [2]_. Images
-    without labels are real too: from them the network learns what shapes there are, and the
-    generator draws more of these than are labelled.
+    :math:`-E \log D(G(z, y)) + L_{class}`, as an auxiliary-classifier GAN [2]_. Its images make
+    triplets after a time, when they look like real ones. Images without labels are real too: from
+    them the network learns what shapes there are, and the generator draws more of these than are
+    labelled.
 
     Parameters
     ----------
     n_bits : int, default=32
         Length of the code :math:`r`.
     synthetic : bool, default=True
-        Whether there is a generator. If not, :math:`x^+` and :math:`x^-` are labelled images, there
-        is no :math:`L_{real}`, unlabelled images are not learned from, and all steps are with
-        codes.
+        Whether there is a generator. If not, all triplets are real, there is no :math:`L_{real}`,
+        and unlabelled images are not learned from.
     unlabelled : {"some-class", "left-out", "zeros"}, default="some-class"
         What images without labels are. With ``"zeros"`` they are of no class: each class should
         have the probability 0, and is judged by itself. The others leave them out of
@@ -76,9 +76,9 @@ class DSHGAN(ImageHasher):
         :math:`\lambda_h`: larger values sharpen codes sooner.
     class_weight : float, default=1.0
         :math:`\lambda_c`: larger values ask for classes that can be told apart.
-    adversary_weight : float, default=1.0
+    adversary_weight : float, default=0.1
         :math:`\lambda_a`: larger values let unlabelled images shape the network.
-    noise : float, default=0.5
+    noise : float, default=0.3
         Standard deviation of the noise that is added to what the network sees in training, where
         pixels span 2. It regularises, and keeps real and synthetic images comparable.
     n_latent : int, default=32
@@ -91,11 +91,11 @@ class DSHGAN(ImageHasher):
     image_shape : tuple of int, optional
         (height, width) or (height, width, channels) of images that come as rows.
     n_pretrain : int, default=700
-        Steps before there are codes.
+        Steps before there are triplets of synthetic images.
     n_steps : int, default=1300
-        Steps with codes.
+        Steps with them. Without a generator all steps are alike.
     batch_size : int, default=64
-        Labelled images a step, and as many unlabelled ones.
+        Triplets of each kind a step, and as many unlabelled images.
     lr : float, default=0.001
         Step size of Adam; it falls to 0 along a line over the second half of all steps.
     checkpoint : path-like, optional
@@ -114,10 +114,9 @@ class DSHGAN(ImageHasher):
         labels; in the shape and the kind of numbers of those in ``fit``. 8 of each, or none
         without a generator.
     history_ : dict of str to ndarray of shape (n_taken,), float32
-        Per step: ``"class"``, :math:`L_{class}` of real images; with a generator also ``"real"``,
-        :math:`L_{real}`, and ``"generator"``, what the generator minimises. Per step with codes:
-        ``"rank"``, :math:`L_{rank}`; ``"synthetic_class"``, :math:`L_{class}` of :math:`x^+` and
-        :math:`x^-`; and with a generator ``"real_rank"``, :math:`L_{rank}` of real triplets.
+        Per step: ``"class"`` and ``"rank"``, :math:`L_{class}` and :math:`L_{rank}` of real images;
+        with a generator also ``"real"``, :math:`L_{real}`, and ``"generator"``, what the generator
+        minimises; per step with synthetic triplets ``"synthetic_class"`` and ``"synthetic_rank"``.
     item_shape_ : tuple of int
         Shape of an item: (height, width), (height, width, channels) or (d,).
     item_dtype_ : str
@@ -141,7 +140,7 @@ class DSHGAN(ImageHasher):
 
     1. By default unlabelled images are left out of the class loss, and the class head judges what
        is real. As images of no class they are told apart from labelled ones that look the same.
-    2. Triplets of real images, drawn within a batch, are ranked besides.
+    2. Triplets of real images are ranked besides, and from the first step.
     3. The network is small and starts at random; the paper's is a large one.
     4. Batches of real and of synthetic images are normalised apart, without which the generator
        learns nothing; the exported network is normalised by real ones.
@@ -184,8 +183,8 @@ class DSHGAN(ImageHasher):
         margin: float = 0.25,
         rank_weight: float = 10.0,
         class_weight: float = 1.0,
-        adversary_weight: float = 1.0,
-        noise: float = 0.5,
+        adversary_weight: float = 0.1,
+        noise: float = 0.3,
         n_latent: int = 32,
         width: int = 16,
         depth: int = 2,
@@ -304,45 +303,44 @@ class DSHGAN(ImageHasher):
         for step in training.steps(n_all, "DSHGAN"):
             for optimiser in optimisers.values():
                 optimiser.param_groups[0]["lr"] = self.lr * min(1.0, 2 * (1 - step / n_all))
-            with_codes = step >= self.n_pretrain or not self.synthetic
             rows, own, other = labels.draw(n_items)
-            given = labels.sets.index_select(0, torch.cat([own, other]) if with_codes else own)
-            Y = given[:n_items]
+            seen = torch.cat([rows, labels.rows_of(own), labels.rows_of(other)])
             if self.synthetic:
-                seen = torch.cat([rows, labels.draw_unlabelled(n_items)])
-                made = self._make(networks["generator"], given)
-                real = self._features(trunk, data.index_select(0, seen))
+                seen = torch.cat([seen, labels.draw_unlabelled(n_items)])
+            real = self._features(trunk, data.index_select(0, seen))
+            given = labels.sets.index_select(0, torch.cat([own, own, other]))
+            Y, known = given[:n_items], real if self.unlabelled == "zeros" else real[: len(given)]
+            targets = nn.functional.pad(given, (0, 0, 0, len(known) - len(given)))
+            h, near, far = to_values(real[: len(given)]).sigmoid().split(n_items)
+            curves = {
+                "class": class_loss(to_classes(known), targets, one_class),
+                "rank": rank_loss(h, near, far, self.margin),
+            }
+            loss = self.class_weight * curves["class"] + self.rank_weight * curves["rank"]
+            if self.synthetic:
+                is_taught = step >= self.n_pretrain
+                made = self._make(networks["generator"], given[n_items:] if is_taught else Y)
                 synthetic = self._features(trunk, made.detach())
-            else:
-                seen = torch.cat([rows, labels.rows_of(own), labels.rows_of(other)])
-                features = self._features(trunk, data.index_select(0, seen))
-                real, synthetic = features.split([n_items, 2 * n_items])
-            if self.unlabelled == "zeros":
-                known, targets = real, nn.functional.pad(Y, (0, 0, 0, len(real) - n_items))
-            else:
-                known, targets = real[:n_items], Y
-            curves = {"class": class_loss(to_classes(known), targets, one_class)}
-            loss = self.class_weight * curves["class"]
-            if self.synthetic:
-                curves["real"] = adversary_loss(odds_of(real), odds_of(synthetic))
+                judged = torch.cat([real[:n_items], real[len(given) :]])
+                curves["real"] = discriminator_loss(odds_of(judged), odds_of(synthetic))
                 loss = loss + self.adversary_weight * curves["real"]
-            if with_codes:
-                curves["synthetic_class"] = class_loss(to_classes(synthetic), given, one_class)
-                near, far = to_values(synthetic).sigmoid().split(n_items)
-                h = to_values(real[:n_items]).sigmoid()
-                curves["rank"] = rank_loss(h, near, far, self.margin)
-                loss = loss + self.class_weight * curves["synthetic_class"]
-                loss = loss + self.rank_weight * curves["rank"]
-                if self.synthetic:
-                    curves["real_rank"] = rank_loss(h, *draw_partners(h, own), self.margin)
-                    loss = loss + self.rank_weight * curves["real_rank"]
+                if is_taught:
+                    near, far = to_values(synthetic).sigmoid().split(n_items)
+                    curves |= {
+                        "synthetic_class": class_loss(
+                            to_classes(synthetic), given[n_items:], one_class
+                        ),
+                        "synthetic_rank": rank_loss(h, near, far, self.margin),
+                    }
+                    loss = loss + self.class_weight * curves["synthetic_class"]
+                    loss = loss + self.rank_weight * curves["synthetic_rank"]
             optimisers["learners"].zero_grad()
             loss.backward()
             workers.average_gradients(learners)
             optimisers["learners"].step()
             if self.synthetic:
                 features = self._features(trunk, made[:n_items])
-                g_loss = softplus(-odds_of(features)).mean()
+                g_loss = generator_loss(odds_of(features), "non-saturating")
                 g_loss = g_loss + class_loss(to_classes(features), Y, one_class)
                 optimisers["generator"].zero_grad()
                 g_loss.backward()
@@ -467,29 +465,6 @@ def rank_loss(h: Tensor, near: Tensor, far: Tensor, margin: float) -> Tensor:
     return (margin + excess).clamp(min=0).mean()
 
 
-def draw_partners(h: Tensor, sets: Tensor) -> tuple[Tensor, Tensor]:
-    """Draw to each image of a batch one with the same labels, maybe itself, and one with others.
-
-    Parameters
-    ----------
-    h : Tensor of shape (n, n_bits), float32
-        Codes.
-    sets : Tensor of shape (n,), int64
-        Numbers that are equal where labels are.
-
-    Returns
-    -------
-    near : Tensor of shape (n, n_bits), float32
-        Codes of the former.
-    far : Tensor of shape (n, n_bits), float32
-        Codes of the latter; that of the image itself where all labels are equal.
-    """
-    same = (sets[:, None] == sets).float()
-    others = torch.where((same == 1).all(dim=1, keepdim=True), same, 1 - same)
-    near, far = (torch.multinomial(weights, 1)[:, 0] for weights in (same, others))
-    return h[near], h[far]
-
-
 def class_loss(logits: Tensor, Y: Tensor, one_class: bool) -> Tensor:
     """Compute the cross-entropy of labels.
 
@@ -510,21 +485,3 @@ def class_loss(logits: Tensor, Y: Tensor, one_class: bool) -> Tensor:
     if one_class:
         return cross_entropy(logits, Y)
     return binary_cross_entropy_with_logits(logits, Y, reduction="sum") / len(Y)
-
-
-def adversary_loss(real_logits: Tensor, synthetic_logits: Tensor) -> Tensor:
-    r"""Compute :math:`-E \log D(x) - E \log (1 - D(G(z, y)))`.
-
-    Parameters
-    ----------
-    real_logits : Tensor of shape (n, 1), float32
-        Log odds that real images are real.
-    synthetic_logits : Tensor of shape (m, 1), float32
-        Log odds that synthetic ones are.
-
-    Returns
-    -------
-    Tensor of shape (), float32
-        Loss, in nats.
-    """
-    return softplus(-real_logits).mean() + softplus(synthetic_logits).mean()

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.utils import check_scalar
 from torch import Tensor, nn
-from torch.nn.functional import affine_grid, grid_sample, mse_loss, softplus
+from torch.nn.functional import affine_grid, grid_sample, mse_loss
 
 from hashlearn._training import (
     Training,
@@ -18,6 +18,7 @@ from hashlearn._training import (
     warn_of_equal_codes,
     warn_of_equal_samples,
 )
+from hashlearn.generative.gan import discriminator_loss
 from hashlearn.generative.networks import bound, make_encoder, make_generator
 from hashlearn.hashers.base import FloatArray
 from hashlearn.hashers.deep._images import ImageHasher, bits_of, learn_statistics, values_of
@@ -262,7 +263,7 @@ class HashGANDizaji(ImageHasher):
             t = torch.sigmoid(last(real))
             moved = torch.sigmoid(E(move(x, self.rotation, self.translation, self.flip)))
             losses = {
-                "adversary": softplus(-critic(real)).mean() + softplus(critic(fake)).mean(),
+                "adversary": discriminator_loss(critic(real), critic(fake)),
                 "entropy": entropies(t).mean(),
                 "uniformity": uniformity_loss(t),
                 "consistency": mse_loss(moved, t),

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, relu, softplus
+from torch.nn.functional import binary_cross_entropy_with_logits, relu
 
 from hashlearn._training import (
     Training,
@@ -23,6 +23,7 @@ from hashlearn._training import (
 )
 from hashlearn.codes import pack_bits
 from hashlearn.features import make_features
+from hashlearn.generative.gan import discriminator_loss, generator_loss
 from hashlearn.generative.networks import (
     Shape,
     apply_layers,
@@ -324,7 +325,7 @@ class PGH(ImageHasher):
                 fake = networks.make(b)
                 d_loss = discriminator_loss(networks.judge(x, b), networks.judge(fake.detach(), b))
                 _step(optimisers["discriminator"], d_loss, D, workers)
-                g_loss = generator_loss(networks.judge(fake, b))
+                g_loss = generator_loss(networks.judge(fake, b), "non-saturating")
                 _step(optimisers["generator"], g_loss, G, workers)
                 training.record(discriminator=d_loss, generator=g_loss)
                 continue
@@ -425,40 +426,6 @@ class _Networks(nn.Module):
         values: Tensor = self.discriminator(x)
         by_code = ((2 * b - 1) * values[:, 1:]).sum(dim=1)
         return values[:, 0] + by_code / math.sqrt(b.shape[1])
-
-
-def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
-    r"""Compute :math:`-E \log D(x | b) - E \log (1 - D(G(z | b) | b))`.
-
-    Parameters
-    ----------
-    real : Tensor of shape (n,), float32
-        Log odds that the discriminator gives to real images.
-    fake : Tensor of shape (n,), float32
-        Log odds that it gives to images that were made.
-
-    Returns
-    -------
-    Tensor of shape (), float32
-        Loss, in nats.
-    """
-    return softplus(-real).mean() + softplus(fake).mean()
-
-
-def generator_loss(fake: Tensor) -> Tensor:
-    r"""Compute :math:`-E \log D(G(z | b) | b)`.
-
-    Parameters
-    ----------
-    fake : Tensor of shape (n,), float32
-        Log odds that the discriminator gives to images that were made.
-
-    Returns
-    -------
-    Tensor of shape (), float32
-        Loss, in nats.
-    """
-    return softplus(-fake).mean()
 
 
 def triplet_loss(u: Tensor, near: Tensor, far: Tensor, margin: float) -> Tensor:
