@@ -179,7 +179,7 @@ def main(
     models: Annotated[str, typer.Option(help="Models to sample, by commas.")] = ",".join(MODELS),
     hashed: Annotated[str, typer.Option(help="Models to make codes of.")] = ",".join(HASHED),
     bits: Annotated[str, typer.Option(help="Code lengths, joined by commas.")] = "32,64",
-    steps: Annotated[int, typer.Option(help="Steps of a model.", min=1)] = 1000,
+    steps: Annotated[int, typer.Option(help="Steps of a model.", min=1)] = 3000,
     width: Annotated[int, typer.Option(help="Channels next to the image.", min=1)] = 16,
     seeds: Annotated[int, typer.Option(help="Seeds a run.", min=1)] = 3,
     given: Annotated[str, typer.Option(help="More arguments of the models, JSON.")] = "{}",
