@@ -53,9 +53,11 @@ def rounds(run: Run, images: Any, protocol: Protocol) -> list[float]:
 def main(
     output: Annotated[Path, typer.Option("--output", "-o", help="File of rows, added to.")],
     data: Annotated[str, typer.Option(help=f"Of {', '.join(PROTOCOLS)}.")] = "mnist",
-    starts: Annotated[str, typer.Option(help="Methods to start from.")] = "itq,lsh",
+    starts: Annotated[str, typer.Option(help="Methods to start from.")] = "itq",
     features: Annotated[str, typer.Option(help="Features before them, or pixels.")] = "pixels",
-    triplets: Annotated[str, typer.Option(help="Kinds of triplets.")] = "both,real,generated",
+    triplets: Annotated[
+        str, typer.Option(help="Kinds of triplets: both, real, generated.")
+    ] = "both,real",
     bits: Annotated[str, typer.Option(help="Code lengths, joined by commas.")] = "16,32,64",
     seeds: Annotated[str, typer.Option(help="Seeds, joined by commas.")] = "0,1,2",
     given: Annotated[str, typer.Option(help="More arguments of PGH, JSON.")] = "{}",

@@ -49,6 +49,7 @@ PARTS = {
         "neighbormatching": partial(results_report.ablations, "neighbormatching"),
         "labels": results_report.labels,
         "rounds": results_report.rounds,
+        "fewlabels": results_report.few_labels,
         "texts": results_report.texts,
     },
     ROOT / "docs/search.md": {"search": search_report.report},

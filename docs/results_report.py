@@ -35,7 +35,8 @@ NAMES = {method.name: method.class_name for method in methods()}
 
 def labels() -> str:
     """Compare mean average precision by labels with what PGH's slides print, in Markdown."""
-    (table,) = load_paper("pgh").select("1-pixel")
+    paper = load_paper("pgh")
+    tables = [table for name in ("1-pixel", "1-images") for table in paper.select(name)]
     summaries = in_order(summarise(Records(RESULTS.with_name("mnist-labels")).rows()))
     bits = sorted({one.first["n_bits"] for one in summaries})
     found = {(name(one), one.first["n_bits"]): one for one in summaries}
@@ -47,7 +48,7 @@ def labels() -> str:
             one = found.get((method, n_bits))
             cells += ["", ""] if one is None else [
                 with_deviation(one, "mean_average_precision"),
-                printed(table, one),
+                next(filter(None, (printed(table, one) for table in tables)), ""),
             ]  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -55,9 +56,8 @@ def labels() -> str:
 
 def texts() -> str:
     """Compare precision at 100 on texts with tags, in Markdown."""
-    lines_of = (RESULTS.parent / "text.jsonl").read_text(encoding="utf-8").splitlines()
     found: dict[tuple[str, ...], dict[int, float]] = {}
-    for row in map(json.loads, lines_of):
+    for row in read_rows("text.jsonl"):
         given = ", ".join(f"{key}={value}" for key, value in row["given"].items())
         tagged = f"{row['tagged']:.0%}" if row["method"] == "sttm" else ""
         method = NAMES[row["method"]] + (f", `{given}`" if given else "")
@@ -74,20 +74,74 @@ def texts() -> str:
 
 def rounds() -> str:
     """Give PGH's mean average precision by labels before its first round and after each."""
-    lines_of = (RESULTS.parent / "progressive.jsonl").read_text(encoding="utf-8").splitlines()
     found: dict[tuple[str, str, int], list[list[float]]] = {}
-    for row in map(json.loads, lines_of):
+    for row in read_rows("progressive.jsonl"):
         given = row["given"]
-        key = (NAMES[given["start"]], given["triplets"], row["n_bits"])
-        found.setdefault(key, []).append(row["rounds"])
+        features = given.get("start_features", "pixels")
+        start = f"{NAMES[given['start']]}, {'GIST' if features == 'gist' else features}"
+        found.setdefault((start, given["triplets"], row["n_bits"]), []).append(row["rounds"])
     n_rounds = max(len(scores) for seeds in found.values() for scores in seeds)
     heads = " | ".join(f"round {number}" for number in range(n_rounds))
     lines = [f"| start | triplets | bits | seeds | {heads} |", "| --- " * (4 + n_rounds) + "|"]
-    for (start, triplets, n_bits), seeds in sorted(found.items()):
-        freedom = min(1, len(seeds) - 1)
-        means, deviations = np.mean(seeds, axis=0), np.std(seeds, axis=0, ddof=freedom)
-        cells = [f"{short(m)} ± {short(d)}" for m, d in zip(means, deviations, strict=True)]
+    order = sorted(found.items(), key=lambda item: (item[0][0], item[0][2], item[0][1]))
+    for (start, triplets, n_bits), seeds in order:
+        cells = [mean_of(scores) for scores in zip(*seeds, strict=True)]
         lines.append(f"| {' | '.join([start, triplets, str(n_bits), str(len(seeds)), *cells])} |")
+    return "\n".join(lines)
+
+
+def few_labels() -> str:
+    """Give DSHGAN's mean average precision where few labels are known, in Markdown."""
+    found: dict[tuple[str, int], dict[int, float]] = {}
+    for row in read_rows("semisupervised.jsonl"):
+        key = (row["variant"], row["labels_per_class"])
+        found.setdefault(key, {})[row["seed"]] = row["scores"]["mean_average_precision"]
+    counts = sorted({count for _, count in found})
+    heads = [f"{count} labels | less without" for count in counts]
+    lines = [f"| generator | {' | '.join(heads)} |", "| --- " * (1 + 2 * len(counts)) + "|"]
+    for variant in dict.fromkeys(variant for variant, _ in found):
+        cells = [variant]
+        for count in counts:
+            base, scores = (found.get((one, count), {}) for one in ("without", variant))
+            cells.append(mean_of(list(scores.values())))
+            cells.append("" if variant == "without" else mean_change(scores, base))
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def generative() -> str:
+    """Give what a classifier says of samples of generative models of MNIST, in Markdown."""
+    names = ("score", "confidence", "digits", "accuracy", "reconstruction_error")
+    found: dict[str, dict[str, list[float]]] = {}
+    for row in read_rows("generative.jsonl"):
+        if row["what"] == "samples":
+            scores = found.setdefault(row["model"], {})
+            for name, value in row["scores"].items():
+                scores.setdefault(name, []).append(value)
+    lines = [
+        "| model | score | confidence | digits | as asked for | reconstruction error |",
+        "| --- " * 6 + "|",
+    ]
+    for model, scores in found.items():
+        cells = [mean_of(scores[name]) if name in scores else "" for name in names]
+        lines.append(f"| {' | '.join([model, *cells])} |")
+    return "\n".join(lines)
+
+
+def latent_codes() -> str:
+    """Compare codes of what generative models keep with ITQ's of pixels, by labels, in Markdown."""
+    found: dict[str, dict[int, list[float]]] = {}
+    for row in read_rows("generative.jsonl"):
+        if row["what"] == "codes":
+            scores = found.setdefault(row["model"], {}).setdefault(row["n_bits"], [])
+            scores.append(row["scores"]["mean_average_precision"])
+    bits = sorted({n_bits for scores in found.values() for n_bits in scores})
+    heads = " | ".join(f"{n_bits} bits" for n_bits in bits)
+    lines = [f"| codes of | {heads} |", "| --- " * (1 + len(bits)) + "|"]
+    for model, by_bits in found.items():
+        cells = [mean_of(by_bits[n_bits]) if n_bits in by_bits else "" for n_bits in bits]
+        shown = "pixels, ITQ" if model == "itq" else model.upper()
+        lines.append(f"| {' | '.join([shown, *cells])} |")
     return "\n".join(lines)
 
 
@@ -133,12 +187,13 @@ def ablations(method: str) -> str:
 
 def change(one: Summary, base: Summary, metric: str) -> str:
     """Write the mean difference of seeds that both have; bold where 0 is outside its interval."""
-    values = dict(zip(base.seeds, base.values(metric), strict=True))
-    less = [
-        value - values[seed]
-        for seed, value in zip(one.seeds, one.values(metric), strict=True)
-        if seed in values
-    ]
+    both = [dict(zip(part.seeds, part.values(metric), strict=True)) for part in (one, base)]
+    return mean_change(*both)
+
+
+def mean_change(scores: dict[int, float], base: dict[int, float]) -> str:
+    """Write the mean difference of seeds that both have; bold where 0 is outside its interval."""
+    less = [scores[seed] - base[seed] for seed in scores if seed in base]
     if len(less) < 2:
         return ""
     mean, error = float(np.mean(less)), float(np.std(less, ddof=1) / len(less) ** 0.5)
@@ -275,6 +330,19 @@ def with_deviation(one: Summary, metric: str) -> str:
     mean, deviation = one.mean(metric), one.deviation(metric)
     assert mean is not None
     return short(mean) + (f" ± {short(deviation)}" if deviation is not None else "")
+
+
+def mean_of(values: Sequence[float]) -> str:
+    """Write mean and standard deviation."""
+    if len(values) < 2:
+        return "".join(map(short, values))
+    return f"{short(float(np.mean(values)))} ± {short(float(np.std(values, ddof=1)))}"
+
+
+def read_rows(name: str) -> list[dict[str, Any]]:
+    """Read a file of rows."""
+    lines = (RESULTS.parent / name).read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
 
 
 def short(value: float) -> str:

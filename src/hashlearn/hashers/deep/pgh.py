@@ -68,7 +68,8 @@ class PGH(ImageHasher):
     start : str, default="itq"
         Method of the table that gives the first codes; it must learn without labels.
     start_features : str, optional
-        Features before it, such as ``"gist"``. None gives it the pixels.
+        Features before it, such as ``"gist"``. None gives it the pixels. Of MNIST's digits, codes
+        that start from GIST descriptors end far better. Paper: ``"gist"``.
     triplets : {"both", "generated", "real"}, default="both"
         Whether the second and third image are generated, or real ones of the batch (no generator is
         then trained); ``"both"`` takes the mean over both kinds of triplets. Paper:
@@ -151,7 +152,8 @@ class PGH(ImageHasher):
     2. The term with :math:`\mu`.
     3. Generator and hash network learn one after the other in a round, not together.
 
-    The generator's share is small; docs/results.md has the same rounds with real images alone.
+    The generator's share could not be told from none; docs/results.md has the same rounds with real
+    images alone.
 
     Fit takes O(n_rounds (generator_steps + hash_steps) batch_size) passes of small networks, and
     encoding an image one of the hash network.
