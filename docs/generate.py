@@ -50,6 +50,8 @@ PARTS = {
         "labels": results_report.labels,
         "rounds": results_report.rounds,
         "fewlabels": results_report.few_labels,
+        "generative": results_report.generative,
+        "latentcodes": results_report.latent_codes,
         "texts": results_report.texts,
     },
     ROOT / "docs/search.md": {"search": search_report.report},
