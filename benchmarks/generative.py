@@ -163,8 +163,8 @@ def parameters(estimator: Any) -> Row:
     return {key: value for key, value in estimator.get_params().items() if key not in left_out}
 
 
-def draw(rows: dict[str, NDArray[np.uint8]], path: Path) -> None:
-    """Draw ten images a row."""
+def draw(rows: dict[str, NDArray[Any]], path: Path) -> None:
+    """Draw ten images a row, of pixels from 0 to 255."""
     figure, axes = plt.subplots(len(rows), 10, figsize=(8, 0.8 * len(rows)), layout="compressed")
     for line, (label, images) in zip(axes, rows.items(), strict=True):
         for axis, image in zip(line, images, strict=True):

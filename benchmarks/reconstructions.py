@@ -9,13 +9,9 @@ its code.
 from pathlib import Path
 from typing import Annotated
 
-import matplotlib
-
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt
 import numpy as np
 import typer
+from generative import draw
 
 from hashlearn.cli.options import integers_in
 from hashlearn.data import load_dataset
@@ -43,14 +39,7 @@ def main(
             label = f"{type(hasher).__name__}, {n_bits} bits"
             typer.echo(f"{label}: mean squared error {error:.2f}")
             rows[label] = drawn
-    figure, axes = plt.subplots(len(rows), 10, figsize=(8, 0.8 * len(rows)), layout="compressed")
-    for line, (label, images) in zip(axes, rows.items(), strict=True):
-        for axis, image in zip(line, images, strict=True):
-            axis.imshow(image.reshape(28, 28), cmap="gray_r", vmin=0, vmax=1)
-            axis.set(xticks=[], yticks=[])
-            axis.spines[:].set_visible(False)
-        line[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=9)
-    figure.savefig(output, dpi=110)
+    draw({label: 255 * images.reshape(-1, 28, 28) for label, images in rows.items()}, output)
 
 
 if __name__ == "__main__":

@@ -327,9 +327,7 @@ def printed(table: Any, one: Summary) -> str:
 
 def with_deviation(one: Summary, metric: str) -> str:
     """Write mean and standard deviation over the seeds."""
-    mean, deviation = one.mean(metric), one.deviation(metric)
-    assert mean is not None
-    return short(mean) + (f" ± {short(deviation)}" if deviation is not None else "")
+    return mean_of(one.values(metric))
 
 
 def mean_of(values: Sequence[float]) -> str:

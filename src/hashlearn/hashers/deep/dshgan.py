@@ -319,7 +319,8 @@ class DSHGAN(ImageHasher):
             loss = self.class_weight * curves["class"] + self.rank_weight * curves["rank"]
             if self.synthetic:
                 is_taught = step >= self.n_pretrain
-                made = self._make(networks["generator"], given[n_items:] if is_taught else Y)
+                wanted = given[n_items:] if is_taught else Y
+                made = self._make(networks["generator"], wanted)
                 synthetic = self._features(trunk, made.detach())
                 judged = torch.cat([real[:n_items], real[len(given) :]])
                 curves["real"] = discriminator_loss(odds_of(judged), odds_of(synthetic))
@@ -327,9 +328,7 @@ class DSHGAN(ImageHasher):
                 if is_taught:
                     near, far = to_values(synthetic).sigmoid().split(n_items)
                     curves |= {
-                        "synthetic_class": class_loss(
-                            to_classes(synthetic), given[n_items:], one_class
-                        ),
+                        "synthetic_class": class_loss(to_classes(synthetic), wanted, one_class),
                         "synthetic_rank": rank_loss(h, near, far, self.margin),
                     }
                     loss = loss + self.class_weight * curves["synthetic_class"]
