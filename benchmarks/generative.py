@@ -8,11 +8,12 @@ Every model is fitted to the training images. A small network that was taught th
 score, with this network), its confidence, the share of the ten digits of which there is a hundredth
 of the samples, and for CGAN how many are the digit that was asked for. Test images are looked at
 too, for comparison. Then, by the protocol pgh-mnist, LatentHasher on the models that have an
-encoder, beside ITQ on pixels. A row a run, with all settings.
+encoder, beside ITQ on pixels. A row a run, with all settings; what is there already is not run
+again.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import perf_counter
 from typing import Annotated, Any
@@ -43,6 +44,7 @@ HASHED = ("vae", "vaegan", "avb")
 ENCODED = ("VAE", "VAEGAN", "AVB")  # these make items again from latent values
 
 Row = dict[str, Any]
+Wanted = Callable[[Row], bool]
 
 
 def scaled(images: NDArray[np.uint8]) -> torch.Tensor:
@@ -89,7 +91,7 @@ def judge(p: NDArray[np.float64], asked: NDArray[Any] | None) -> dict[str, float
 
 
 def measure_samples(
-    dataset: Dataset, names: list[str], settings: Row, seeds: int, drawn: Row
+    dataset: Dataset, names: list[str], settings: Row, seeds: int, wanted: Wanted, drawn: Row
 ) -> Iterator[Row]:
     """Fit each model and judge its samples; keep pictures of those of the first seed."""
     assert dataset.y is not None
@@ -98,13 +100,17 @@ def measure_samples(
     network = teach(images, labels)
     p = answers(network, dataset.X[test])
     known = {"classifier_accuracy": float((p.argmax(axis=1) == dataset.y[test]).mean())}
-    yield {"what": "samples", "model": "test images", "seed": None, "settings": {},
-           "scores": judge(p[:N_SAMPLES], dataset.y[test][:N_SAMPLES]), **known}  # fmt: skip
+    run: Row = {"what": "samples", "model": "test images", "seed": None, "settings": {}}
+    if wanted(run):
+        yield {**run, "scores": judge(p[:N_SAMPLES], dataset.y[test][:N_SAMPLES]), **known}
     digits = dataset.X[[test[np.flatnonzero(dataset.y[test] == digit)[0]] for digit in range(10)]]
     drawn["image"] = digits
     for name in names:
         for seed in range(seeds):
             model = getattr(generative, name)(random_state=seed, **settings)
+            run = {"what": "samples", "model": name, "seed": seed, "settings": parameters(model)}
+            if not wanted(run):
+                continue
             asked = np.arange(N_SAMPLES) % 10 if model.supervised else None
             started = perf_counter()
             model.fit(images, labels)
@@ -120,13 +126,12 @@ def measure_samples(
                     drawn[f"{name}, again"] = model.reconstruct(digits)
                 drawn[name] = samples[:10]
             ends = {key: float(part[-100:].mean()) for key, part in model.history_.items()}
-            yield {"what": "samples", "model": name, "seed": seed, "settings": parameters(model),
-                   "scores": scores, "fit_seconds": round(seconds, 1), "history": ends,
+            yield {**run, "scores": scores, "fit_seconds": round(seconds, 1), "history": ends,
                    **known}  # fmt: skip
 
 
 def measure_codes(
-    dataset: Dataset, names: list[str], settings: Row, bits: list[int], seeds: int
+    dataset: Dataset, names: list[str], settings: Row, bits: list[int], seeds: int, wanted: Wanted
 ) -> Iterator[Row]:
     """Fit hashers and judge their codes by labels; ITQ takes the pixels."""
     assert dataset.y is not None
@@ -147,20 +152,28 @@ def measure_codes(
                         n_bits, model=name, random_state=seed, **settings
                     )
                     views = [database, queries]
+                run = {"what": "codes", "model": name, "n_bits": n_bits, "seed": seed,
+                       "settings": parameters(hasher)}  # fmt: skip
+                if not wanted(run):
+                    continue
                 started = perf_counter()
                 hasher.fit(views[0])
                 seconds = perf_counter() - started
                 codes = hasher.encode(views[0]), hasher.encode(views[1])
                 found = count_blocks(codes[1], codes[0], n_bits, truth)
-                yield {"what": "codes", "model": name, "n_bits": n_bits, "seed": seed,
-                       "settings": parameters(hasher), "split": recipe.as_dict(),
-                       "protocol": protocol.as_dict(), "fit_seconds": round(seconds, 1),
+                yield {**run, "split": recipe.as_dict(), "protocol": protocol.as_dict(),
+                       "fit_seconds": round(seconds, 1),
                        "scores": evaluate(found, truth, protocol).as_dict()}  # fmt: skip
 
 
 def parameters(estimator: Any) -> Row:
     left_out = ("checkpoint", "device", "random_state")
     return {key: value for key, value in estimator.get_params().items() if key not in left_out}
+
+
+def identity(row: Row) -> Row:
+    """Give what tells one run from another."""
+    return {key: row[key] for key in ("what", "model", "n_bits", "seed", "settings") if key in row}
 
 
 def draw(rows: dict[str, NDArray[Any]], path: Path) -> None:
@@ -190,13 +203,18 @@ def main(
     dataset = load_dataset("mnist", download=False)
     settings = {"n_steps": steps, "width": width, **json.loads(given)}
     drawn: dict[str, NDArray[np.uint8]] = {}
+    lines = output.read_text().splitlines() if output is not None and output.exists() else []
+    done = [identity(json.loads(line)) for line in lines]
+
+    def wanted(run: Row) -> bool:
+        return identity(run) not in done
 
     def rows() -> Iterator[Row]:
         if models:
-            yield from measure_samples(dataset, models.split(","), settings, seeds, drawn)
+            yield from measure_samples(dataset, models.split(","), settings, seeds, wanted, drawn)
         if hashed:
             lengths = integers_in(bits, "--bits")
-            yield from measure_codes(dataset, hashed.split(","), settings, lengths, seeds)
+            yield from measure_codes(dataset, hashed.split(","), settings, lengths, seeds, wanted)
 
     for row in rows():
         shown = {key: round(value, 3) for key, value in row["scores"].items()
