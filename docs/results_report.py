@@ -31,6 +31,7 @@ from hashlearn.results import DistanceCounts
 
 RESULTS = Path(__file__).parent.parent / "benchmarks" / "results" / "mnist"
 NAMES = {method.name: method.class_name for method in methods()}
+IMAGES = {"mnist": "MNIST", "cifar10": "CIFAR-10"}
 
 
 def labels() -> str:
@@ -74,19 +75,23 @@ def texts() -> str:
 
 def rounds() -> str:
     """Give PGH's mean average precision by labels before its first round and after each."""
-    found: dict[tuple[str, str, int], list[list[float]]] = {}
+    found: dict[tuple[int, str, int, str], list[list[float]]] = {}
     for row in read_rows("progressive.jsonl"):
         given = row["given"]
         features = given.get("start_features", "pixels")
         start = f"{NAMES[given['start']]}, {'GIST' if features == 'gist' else features}"
-        found.setdefault((start, given["triplets"], row["n_bits"]), []).append(row["rounds"])
+        key = (list(IMAGES).index(row["dataset"]), start, row["n_bits"], given["triplets"])
+        found.setdefault(key, []).append(row["rounds"])
     n_rounds = max(len(scores) for seeds in found.values() for scores in seeds)
     heads = " | ".join(f"round {number}" for number in range(n_rounds))
-    lines = [f"| start | triplets | bits | seeds | {heads} |", "| --- " * (4 + n_rounds) + "|"]
-    order = sorted(found.items(), key=lambda item: (item[0][0], item[0][2], item[0][1]))
-    for (start, triplets, n_bits), seeds in order:
+    lines = [
+        f"| data | start | bits | triplets | seeds | {heads} |",
+        "| --- " * (5 + n_rounds) + "|",
+    ]
+    for (data, *settings), seeds in sorted(found.items()):
         cells = [mean_of(scores) for scores in zip(*seeds, strict=True)]
-        lines.append(f"| {' | '.join([start, triplets, str(n_bits), str(len(seeds)), *cells])} |")
+        first = [list(IMAGES.values())[data], *map(str, settings), str(len(seeds))]
+        lines.append(f"| {' | '.join([*first, *cells])} |")
     return "\n".join(lines)
 
 

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from hashlearn import _training
 from hashlearn._training import CollapseWarning
 from hashlearn.generative.networks import make_encoder
 from hashlearn.hashers import get_method
@@ -170,36 +169,6 @@ def test_rows_of_pixels_and_images_have_the_same_codes(images):
     rows = images.reshape(240, 64).astype(np.float32)
     flat = BinGAN(8, n_steps=40, image_shape=(8, 8), **SMALL).fit(rows)
     np.testing.assert_array_equal(flat.encode(rows), hasher.encode(images.astype(np.float32)))
-
-
-def stop_after(n_steps, monkeypatch):
-    """Write a file after each step, and break out of a training."""
-    record = _training.Training.record
-
-    def count(training, **values):
-        if training.step == n_steps:
-            raise KeyboardInterrupt
-        record(training, **values)
-
-    monkeypatch.setattr(_training, "_SECONDS_BETWEEN_FILES", -1)
-    monkeypatch.setattr(_training.Training, "record", count)
-
-
-def test_an_interrupted_training_goes_on_to_the_same_result(images, tmp_path, monkeypatch):
-    settings = {"n_steps": 40, **SMALL}
-    whole = BinGAN(8, **settings).fit(images)
-    kept = BinGAN(8, checkpoint=tmp_path / "state", **settings)
-    with monkeypatch.context() as patched:
-        stop_after(23, patched)
-        with pytest.raises(KeyboardInterrupt):
-            kept.fit(images)
-    kept.fit(images)
-    np.testing.assert_array_equal(kept.project(images), whole.project(images))
-    np.testing.assert_array_equal(kept.samples_, whole.samples_)
-    for name, curve in whole.history_.items():
-        np.testing.assert_array_equal(kept.history_[name], curve)
-    with pytest.raises(ValueError, match="state of another training: its lr"):
-        kept.set_params(lr=0.1).fit(images)
 
 
 def test_codes_and_made_items_that_collapse_are_warned_of(images):

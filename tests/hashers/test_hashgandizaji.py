@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from hashlearn import _training
 from hashlearn._training import CollapseWarning
 from hashlearn.hashers import get_method
 from hashlearn.hashers.deep.hashgandizaji import (
@@ -142,36 +141,6 @@ def test_images_alike_get_codes_alike(images):
     assert all(curve.shape == (100,) and curve.dtype == np.float32 for curve in history.values())
     for name in ("independence", "collaboration"):
         assert history[name][-20:].mean() < history[name][:20].mean(), name
-
-
-def stop_after(n_steps, monkeypatch):
-    """Write a file after each step, and break out of a training."""
-    record = _training.Training.record
-
-    def count(training, **values):
-        if training.step == n_steps:
-            raise KeyboardInterrupt
-        record(training, **values)
-
-    monkeypatch.setattr(_training, "_SECONDS_BETWEEN_FILES", -1)
-    monkeypatch.setattr(_training.Training, "record", count)
-
-
-def test_an_interrupted_training_goes_on_to_the_same_result(images, tmp_path, monkeypatch):
-    settings = {"n_steps": 40, "flip": True, **SMALL}
-    whole = HashGANDizaji(8, **settings).fit(images)
-    kept = HashGANDizaji(8, checkpoint=tmp_path / "state", **settings)
-    with monkeypatch.context() as patched:
-        stop_after(23, patched)
-        with pytest.raises(KeyboardInterrupt):
-            kept.fit(images)
-    kept.fit(images)
-    np.testing.assert_array_equal(kept.project(images), whole.project(images))
-    np.testing.assert_array_equal(kept.samples_, whole.samples_)
-    for name, curve in whole.history_.items():
-        np.testing.assert_array_equal(kept.history_[name], curve)
-    with pytest.raises(ValueError, match="state of another training: its rotation"):
-        kept.set_params(rotation=5.0).fit(images)
 
 
 def test_made_items_that_collapse_are_warned_of(images):
