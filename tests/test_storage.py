@@ -690,6 +690,8 @@ def test_estimators_are_read_as_they_were(tmp_path):
     storage.write_estimators(path, [first, second])
     one, two = storage.read_estimators(path, find_class)
     assert one.get_params(deep=False) == {"factor": 2.5, "seed": None}
+    storage.write_estimators(path, [Scaler(factor=abs)])
+    assert storage.read_estimators(path, find_class)[0].factor is None
     assert two.get_params(deep=False) == {"factor": 1.0, "seed": 3}
     assert two.__dict__.keys() == {"factor", "seed"}
     learned = ["mean_", "n_features_in_", "feature_names_in_", "words_", "tables_", "nothing_"]

@@ -15,6 +15,7 @@ from hashlearn._training import (
     Training,
     Workers,
     seeded,
+    training_question,
     warn_of_equal_codes,
     warn_of_equal_samples,
 )
@@ -43,6 +44,13 @@ def interrupt(monkeypatch, after):
             raise PowerCutError
 
     monkeypatch.setattr(Training, "keep", keep_and_break)
+
+
+def test_a_function_among_the_parameters_has_the_same_name_in_every_process():
+    asked = training_question(gan(device=np.random.default_rng, width=lambda x: x))
+    assert "device" not in asked
+    assert asked["width"].endswith("every_process.<locals>.<lambda>")
+    assert asked["n_steps"] == 12
 
 
 @pytest.mark.parametrize("after", [1, 7, 12])

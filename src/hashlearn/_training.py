@@ -351,12 +351,19 @@ def training_question(estimator: Any, *data: Tensor | None) -> dict[str, Any]:
     asked: dict[str, Any] = {"class": type(estimator).__name__}
     for name, value in estimator.get_params(deep=False).items():
         if name not in ("checkpoint", "device"):
-            asked[name] = value if isinstance(value, bool | int | float | str) else repr(value)
+            asked[name] = value if isinstance(value, bool | int | float | str) else _name_of(value)
     found = 0
     for part in data:
         if part is not None:
             found = zlib.crc32(np.ascontiguousarray(part.cpu().numpy()).data, found)
     return {**asked, "checksum of the data": found}
+
+
+def _name_of(value: Any) -> str:
+    """Name a function as any process does; write out anything else."""
+    if hasattr(value, "__qualname__"):
+        return f"{value.__module__}.{value.__qualname__}"
+    return repr(value)
 
 
 class CollapseWarning(UserWarning):

@@ -229,7 +229,8 @@ def write_estimators(path: str | os.PathLike[str], steps: Sequence[Any]) -> None
     steps : sequence of estimators
         Objects that follow scikit-learn's contract: all parameters in ``get_params``, everything
         learned in attributes that end in an underscore and hold arrays, plain values, or
-        dictionaries of arrays.
+        dictionaries of arrays. A parameter that is a RandomState or a callable is of use in a fit
+        only; it is written as None.
 
     Raises
     ------
@@ -257,7 +258,9 @@ def write_estimators(path: str | os.PathLike[str], steps: Sequence[Any]) -> None
             else:
                 learned[name] = _plain(value, name)
         params = {
-            name: None if isinstance(value, np.random.RandomState) else _plain(value, name)
+            name: None
+            if isinstance(value, np.random.RandomState) or callable(value)
+            else _plain(value, name)
             for name, value in step.get_params(deep=False).items()
         }
         header.append({"class": type(step).__name__, "params": params, "learned": learned})

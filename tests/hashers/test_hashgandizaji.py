@@ -9,7 +9,6 @@ from hashlearn.hashers import get_method
 from hashlearn.hashers.deep.hashgandizaji import (
     entropies,
     independence_loss,
-    move,
     uniformity_loss,
 )
 
@@ -74,53 +73,6 @@ def test_the_independence_loss_is_that_of_loops():
             expected += (product - (i == j)) ** 2 / 9
     assert independence_loss(W).item() == pytest.approx(expected)
     assert independence_loss(torch.eye(3, 5)) == 0
-
-
-def test_images_that_may_not_move_stay_and_vectors_get_little_noise():
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        x = torch.randn(5, 2, 6, 9)
-        np.testing.assert_allclose(move(x, 0.0, 0.0, False), x, atol=1e-5)
-        rows = torch.randn(2000, 8)
-        noise = move(rows, 10.0, 0.1, True) - rows
-    assert noise.std().item() == pytest.approx(0.1, rel=0.05)
-
-
-def test_a_flip_mirrors_half_of_the_images_left_to_right():
-    x = torch.arange(24.0).reshape(1, 1, 4, 6).repeat(40, 1, 1, 1)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        moved = move(x, 0.0, 0.0, True)
-    same = [torch.allclose(a, b, atol=1e-4) for a, b in zip(moved, x, strict=True)]
-    mirrored = [torch.allclose(a, b.flip(2), atol=1e-4) for a, b in zip(moved, x, strict=True)]
-    assert all(a != b for a, b in zip(same, mirrored, strict=True))
-    assert 10 <= sum(mirrored) <= 30
-
-
-def test_a_spot_is_turned_and_moved_no_farther_than_asked():
-    """Its place, measured from the centre, in an oblong image."""
-    height, width, up, right = 41, 61, 12, 20
-    x = torch.zeros(200, 1, height, width)
-    x[:, :, 20 - up - 1 : 20 - up + 2, 30 + right - 1 : 30 + right + 2] = 1
-
-    def places(moved):
-        mass = moved[:, 0] / moved[:, 0].sum(dim=(1, 2), keepdim=True)
-        rows = (mass.sum(dim=2) * torch.arange(height)).sum(dim=1) - 20
-        columns = (mass.sum(dim=1) * torch.arange(width)).sum(dim=1) - 30
-        return -rows, columns
-
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        turned, shifted = move(x, 20.0, 0.0, False), move(x, 0.0, 0.1, False)
-    ups, rights = places(turned)
-    radius = torch.hypot(ups, rights)
-    np.testing.assert_allclose(radius, math.hypot(up, right), atol=0.5)
-    degrees = torch.rad2deg(torch.atan2(ups, rights)) - math.degrees(math.atan2(up, right))
-    assert 15 < degrees.max() < 20.5
-    assert -20.5 < degrees.min() < -15
-    ups, rights = places(shifted)
-    assert 0.08 * height < (ups - up).abs().max() < 0.105 * height
-    assert 0.08 * width < (rights - right).abs().max() < 0.105 * width
 
 
 def test_images_alike_get_codes_alike(images):

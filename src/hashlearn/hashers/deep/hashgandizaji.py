@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.utils import check_scalar
 from torch import Tensor, nn
-from torch.nn.functional import affine_grid, grid_sample, mse_loss
+from torch.nn.functional import mse_loss
 
 from hashlearn._training import (
     Training,
@@ -22,6 +22,7 @@ from hashlearn.generative.gan import discriminator_loss
 from hashlearn.generative.networks import bound, make_encoder, make_generator
 from hashlearn.hashers.base import FloatArray
 from hashlearn.hashers.deep._images import ImageHasher, bits_of, learn_statistics, values_of
+from hashlearn.hashers.deep.augmentation import move
 
 _N_SAMPLES = 64
 _LEAST = 1e-6
@@ -242,6 +243,11 @@ class HashGANDizaji(ImageHasher):
         b = torch.randint(2, (n_items, self.n_bits), device=device).float()
         return torch.cat([z, b], dim=1), b
 
+    def _moved(self, x: Tensor) -> Tensor:
+        if x.ndim == 2:
+            return x + _NOISE * torch.randn_like(x)
+        return move(x, rotation=self.rotation, translation=self.translation, flip=self.flip)
+
     def _train(self, networks: nn.ModuleDict, data: Tensor, workers: Workers) -> Training:
         E, G = (cast(nn.Sequential, networks[name]) for name in ("encoder", "generator"))
         critic, last = networks["critic"], cast(nn.Linear, E[-1])
@@ -261,7 +267,7 @@ class HashGANDizaji(ImageHasher):
 
             real, fake = E[:-1](x), E[:-1](made.detach())
             t = torch.sigmoid(last(real))
-            moved = torch.sigmoid(E(move(x, self.rotation, self.translation, self.flip)))
+            moved = torch.sigmoid(E(self._moved(x)))
             losses = {
                 "adversary": discriminator_loss(critic(real), critic(fake)),
                 "entropy": entropies(t).mean(),
@@ -302,41 +308,6 @@ class HashGANDizaji(ImageHasher):
         for name in ("n_latent", "width", "depth", "n_steps", "batch_size"):
             check_scalar(getattr(self, name), name, Integral, min_val=1)
         check_scalar(self.lr, "lr", Real, min_val=0, include_boundaries="neither")
-
-
-def move(x: Tensor, rotation: float, translation: float, flip: bool) -> Tensor:
-    """Turn, move and mirror each image as chance has it; add noise to vectors.
-
-    Parameters
-    ----------
-    x : Tensor of shape (n, channels, height, width) or (n, d), float32
-        Scaled items.
-    rotation : float
-        Most degrees, either way.
-    translation : float
-        Most of the height and the width, either way.
-    flip : bool
-        Whether half of the images are mirrored, left to right.
-
-    Returns
-    -------
-    Tensor of shape (n, channels, height, width) or (n, d), float32
-        Items; what comes in from outside an image is as its nearest pixel.
-    """
-    if x.ndim == 2:
-        return x + _NOISE * torch.randn_like(x)
-    n, _, height, width = x.shape
-    angle = (2 * torch.rand(n, device=x.device) - 1) * math.radians(rotation)
-    # The grid's units are half a side; an oblong image is turned as it is seen.
-    shift = 2 * translation * (2 * torch.rand(n, 2, device=x.device) - 1)
-    side = torch.ones(n, device=x.device)
-    if flip:
-        side = 1 - 2 * torch.randint(2, (n,), device=x.device).float()
-    cos, sin, ratio = angle.cos(), angle.sin(), height / width
-    first = torch.stack([side * cos, -side * sin * ratio, shift[:, 0]], dim=1)
-    second = torch.stack([sin / ratio, cos, shift[:, 1]], dim=1)
-    grid = affine_grid(torch.stack([first, second], dim=1), list(x.shape), align_corners=False)
-    return grid_sample(x, grid, padding_mode="border", align_corners=False)
 
 
 def entropies(t: Tensor) -> Tensor:
