@@ -21,8 +21,8 @@ from hashlearn._training import (
 from hashlearn.generative.gan import discriminator_loss
 from hashlearn.generative.networks import bound, make_encoder, make_generator
 from hashlearn.hashers.base import FloatArray
+from hashlearn.hashers.deep._augmentation import move
 from hashlearn.hashers.deep._images import ImageHasher, bits_of, learn_statistics, values_of
-from hashlearn.hashers.deep.augmentation import move
 
 _N_SAMPLES = 64
 _LEAST = 1e-6
