@@ -24,6 +24,7 @@ from hashlearn.linear import linear_values
 from hashlearn.models import load
 
 QUICK = {
+    "cnnh": {"n_steps": 40, "width": 4, "n_sweeps": 3},
     "bgan": {"n_steps": 40, "width": 8, "depth": 1, "lr": 0.003},
     "hashgandizaji": {"n_steps": 80, "width": 8, "depth": 1, "lr": 0.003},
     "bingan": {"n_steps": 40, "width": 8, "depth": 1, "lr": 0.003, "matching_weight": 5.0},

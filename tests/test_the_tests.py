@@ -82,10 +82,16 @@ BREAKS = {
         [*PYTEST, "tests/hashers/test_bingan.py"],
     ),
     "images that are slanted and not turned": (
-        "src/hashlearn/hashers/deep/hashgandizaji.py",
-        "[sin / ratio, cos",
-        "[-sin / ratio, cos",
-        [*PYTEST, "tests/hashers/test_hashgandizaji.py"],
+        "src/hashlearn/hashers/deep/_augmentation.py",
+        "[seen * sin / ratio",
+        "[-seen * sin / ratio",
+        [*PYTEST, "tests/hashers/test_augmentation.py"],
+    ),
+    "an entry of CNNH's codes that forgets itself in the products": (
+        "src/hashlearn/hashers/deep/cnnh.py",
+        "products[j] += t * x + t * t",
+        "products[j] += t * x",
+        [*PYTEST, "tests/hashers/test_cnnh.py"],
     ),
     "a gradient of the game at VAEGAN's encoder": (
         "src/hashlearn/generative/vaegan.py",

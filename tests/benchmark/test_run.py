@@ -336,3 +336,6 @@ def test_the_split_is_the_published_one_where_there_is_one():
         assert default_recipe(published, 3, protocol) == SplitRecipe(
             "all", n_queries=1000, queries_per_class=True, seed=3
         )
+    assert default_recipe(published, 3, "cnnh") == SplitRecipe(
+        "all", n_queries=1000, queries_per_class=True, n_train=5000, train_per_class=True, seed=3
+    )

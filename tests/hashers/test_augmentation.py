@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from hashlearn.hashers.deep.augmentation import jitter, make_augmentation, move
+from hashlearn.hashers.deep._augmentation import jitter, make_augmentation, move
 
 
 @pytest.fixture(autouse=True)

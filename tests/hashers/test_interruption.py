@@ -9,6 +9,7 @@ from hashlearn.hashers import get_method
 COMMON = {"width": 4, "batch_size": 16, "n_steps": 40, "random_state": 0, "device": "cpu"}
 CASES = [
     ("bgan", {"n_neighbors": 5, "n_expanded": 5, "max_samples": 200}, {"sharpness": 2.0}),
+    ("cnnh", {"n_sweeps": 2, "label_weight": 1.0}, {"label_weight": 0.5}),
     ("bingan", {"n_latent": 8}, {"lr": 0.1}),
     ("hashgandizaji", {"n_latent": 8, "flip": True}, {"rotation": 5.0}),
 ]
@@ -31,19 +32,20 @@ def stop_after(n_steps, monkeypatch):
 def test_an_interrupted_training_goes_on_to_the_same_result(
     name, settings, other, tmp_path, monkeypatch
 ):
-    images = np.random.default_rng(0).integers(0, 256, (240, 8, 8), np.uint8)
+    rng = np.random.default_rng(0)
+    images, y = rng.integers(0, 256, (240, 8, 8), np.uint8), rng.integers(0, 3, 240)
     settings = {**COMMON, **settings}
-    whole = get_method(name)(8, **settings).fit(images)
+    whole = get_method(name)(8, **settings).fit(images, y)
     kept = get_method(name)(8, checkpoint=tmp_path / "state", **settings)
     with monkeypatch.context() as patched:
         stop_after(23, patched)
         with pytest.raises(KeyboardInterrupt):
-            kept.fit(images)
-    kept.fit(images)
+            kept.fit(images, y)
+    kept.fit(images, y)
     np.testing.assert_array_equal(kept.project(images), whole.project(images))
     if hasattr(whole, "samples_"):
         np.testing.assert_array_equal(kept.samples_, whole.samples_)
     for key, curve in whole.history_.items():
         np.testing.assert_array_equal(kept.history_[key], curve)
     with pytest.raises(ValueError, match=f"state of another training: its {next(iter(other))}"):
-        kept.set_params(**other).fit(images)
+        kept.set_params(**other).fit(images, y)

@@ -48,7 +48,7 @@ def default_recipe(dataset: Dataset, seed: int = 0, protocol: str | None = None)
     seed : int, default=0
         Seed of the draw.
     protocol : str, optional
-        Named protocol; those of CIFAR-10 and PGH are split as the papers split.
+        Named protocol; those of CIFAR-10, PGH and CNNH are split as the papers split.
 
     Returns
     -------
@@ -58,6 +58,11 @@ def default_recipe(dataset: Dataset, seed: int = 0, protocol: str | None = None)
     """
     if protocol in ("cifar10-1k", "pgh-mnist"):
         return SplitRecipe("all", n_queries=1000, queries_per_class=True, seed=seed)
+    if protocol == "cnnh":
+        return SplitRecipe(
+            "all", n_queries=1000, queries_per_class=True, n_train=5000, train_per_class=True,
+            seed=seed,
+        )  # fmt: skip
     if protocol == "cifar10-10k-at-1000":
         return SplitRecipe("test", seed=seed)
     if "test" in dataset.splits:

@@ -167,6 +167,8 @@ _PROTOCOLS = {
     # 1,000 queries, the remaining 69,000 or 59,000 images as database; every rank counts.
     "pgh-mnist": Protocol(truth="labels"),
     "cifar10-1k": Protocol(truth="labels"),
+    # The same queries and database, 5,000 training images, as CNNH splits MNIST and CIFAR-10.
+    "cnnh": Protocol(truth="labels"),
     # The published 10,000 test images against 50,000, first 1,000 ranks.
     "cifar10-10k-at-1000": Protocol(truth="labels", cutoff=1000, denominator="hits"),
     "labels-at-1000": Protocol(truth="labels", cutoff=1000, denominator="hits"),

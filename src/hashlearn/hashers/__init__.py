@@ -88,6 +88,10 @@ _METHODS = {
             "Liu et al. 2023, arXiv 2306.06928",
         ),
         Method(
+            "cnnh", "CNNH", "deep", "labels", "factorised similarity of labels, then a network",
+            "Xia et al. 2014, AAAI",
+        ),
+        Method(
             "bingan", "BinGAN", "deep", "none", "codes as near as a discriminator's features",
             "Zieba et al. 2018, NeurIPS",
         ),
