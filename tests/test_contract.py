@@ -24,6 +24,7 @@ from hashlearn.linear import linear_values
 from hashlearn.models import load
 
 QUICK = {
+    "csq": {"n_steps": 40, "width": 4},
     "cnnh": {"n_steps": 40, "width": 4, "n_sweeps": 3},
     "bgan": {"n_steps": 40, "width": 8, "depth": 1, "lr": 0.003},
     "hashgandizaji": {"n_steps": 80, "width": 8, "depth": 1, "lr": 0.003},
@@ -393,6 +394,7 @@ def mean_average_precision(hasher, X):
 
 
 FLOOR_OPTIONS = {
+    "csq": {"n_steps": 200, "width": 8, "lr": 0.005},
     "dshgan": {"n_steps": 200, "batch_size": 64, "width": 8, "lr": 0.002},
     "pgh": {"hash_steps": 200},
     "qolsh": {"n_components": 8},

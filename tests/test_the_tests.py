@@ -87,6 +87,12 @@ BREAKS = {
         "[-seen * sin / ratio",
         [*PYTEST, "tests/hashers/test_augmentation.py"],
     ),
+    "CSQ's bits that most centres have not": (
+        "src/hashlearn/hashers/deep/csq.py",
+        "drawn, votes > 0)",
+        "drawn, votes < 0)",
+        [*PYTEST, "tests/hashers/test_csq.py"],
+    ),
     "an entry of CNNH's codes that forgets itself in the products": (
         "src/hashlearn/hashers/deep/cnnh.py",
         "products[j] += t * x + t * t",

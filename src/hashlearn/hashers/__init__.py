@@ -92,6 +92,10 @@ _METHODS = {
             "Xia et al. 2014, AAAI",
         ),
         Method(
+            "csq", "CSQ", "deep", "labels", "a centre for each label, far from the others",
+            "Yuan et al. 2020, CVPR",
+        ),
+        Method(
             "bingan", "BinGAN", "deep", "none", "codes as near as a discriminator's features",
             "Zieba et al. 2018, NeurIPS",
         ),
