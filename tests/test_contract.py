@@ -24,6 +24,7 @@ from hashlearn.linear import linear_values
 from hashlearn.models import load
 
 QUICK = {
+    "cibhash": {"n_steps": 60, "width": 8, "augment": "noise"},
     "csq": {"n_steps": 40, "width": 4},
     "cnnh": {"n_steps": 40, "width": 4, "n_sweeps": 3},
     "bgan": {"n_steps": 40, "width": 8, "depth": 1, "lr": 0.003},

@@ -33,6 +33,7 @@ HASHERS = {
     "sgh": {"n_bits": 12, "n_steps": 20, "device": "cpu"},
     "cnnh": {"n_bits": 12, "n_sweeps": 3, "n_steps": 60, "width": 4, "device": "cpu"},
     "csq": {"n_bits": 12, "n_steps": 60, "width": 4, "device": "cpu"},
+    "cibhash": {"n_bits": 12, "n_steps": 20, "width": 4, "device": "cpu"},
     "sigah": {"n_bits": 12, "n_steps": 9, "device": "cpu"},
     "bingan": {"n_bits": 12, "n_steps": 20, "width": 4, "device": "cpu"},
     "bgan": {"n_bits": 12, "n_steps": 20, "width": 4, "device": "cpu"},

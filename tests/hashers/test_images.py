@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from hashlearn.hashers.deep._images import bits_of, learn_statistics, values_of
+from hashlearn.hashers.deep._images import bits_of, halve_bits, learn_statistics, values_of
 
 
 def normalised():
@@ -28,3 +28,14 @@ def test_values_outside_training_change_nothing_and_bits_are_their_signs():
     assert network.training
     torch.testing.assert_close(values, network.eval()(data))
     np.testing.assert_array_equal(bits_of(values), (values.numpy() >= 0).astype(np.uint8))
+
+
+def test_bits_are_halved_by_constants():
+    network = torch.nn.Sequential(
+        torch.nn.Linear(3, 6), torch.nn.LeakyReLU(), torch.nn.Linear(6, 4)
+    )
+    data = torch.randn(1000, 3) + 2
+    weights = network[2].weight.clone()
+    halve_bits(network, data)
+    np.testing.assert_allclose((network(data) >= 0).float().mean(dim=0), 0.5, atol=0.002)
+    torch.testing.assert_close(network[2].weight, weights)

@@ -11,6 +11,7 @@ CASES = [
     ("bgan", {"n_neighbors": 5, "n_expanded": 5, "max_samples": 200}, {"sharpness": 2.0}),
     ("cnnh", {"n_sweeps": 2, "label_weight": 1.0}, {"label_weight": 0.5}),
     ("csq", {}, {"quantization_weight": 0.5}),
+    ("cibhash", {}, {"temperature": 0.5}),
     ("bingan", {"n_latent": 8}, {"lr": 0.1}),
     ("hashgandizaji", {"n_latent": 8, "flip": True}, {"rotation": 5.0}),
 ]

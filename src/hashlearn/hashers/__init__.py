@@ -96,6 +96,10 @@ _METHODS = {
             "Yuan et al. 2020, CVPR",
         ),
         Method(
+            "cibhash", "CIBHash", "deep", "none", "codes of two views of an item agree",
+            "Qiu et al. 2021, IJCAI",
+        ),
+        Method(
             "bingan", "BinGAN", "deep", "none", "codes as near as a discriminator's features",
             "Zieba et al. 2018, NeurIPS",
         ),

@@ -15,7 +15,7 @@ _TRANSLATION = 0.1
 _ZOOM = 0.5
 _JITTER = 0.4
 _NOISE = 0.5
-_HIDDEN = 0.2
+_HIDDEN = 0.5
 _PARTS = ("turn", "shift", "zoom", "flip", "jitter", "noise", "hide")
 
 
@@ -29,7 +29,7 @@ def make_augmentation(augment: str | Augmentation | None) -> Augmentation:
         tenth of the height and the width; ``"zoom"``, into a window with at least half of the
         sides; ``"flip"``, half of them mirrored left to right; ``"jitter"``, contrast and
         brightness changed by up to 0.4. Of vectors: ``"noise"``, Gaussian, with half of the root of
-        the mean variance of the features; ``"hide"``, a fifth of the features set to their mean.
+        the mean variance of the features; ``"hide"``, half of the features set to their mean.
         Parts that are not of the items at hand do nothing, and nor does None. A callable is taken
         as it is.
 

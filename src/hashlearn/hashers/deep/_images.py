@@ -94,6 +94,25 @@ def bits_of(values: Tensor) -> NDArray[np.uint8]:
 
 
 @torch.no_grad()
+def halve_bits(network: nn.Sequential, data: Tensor) -> None:
+    """Set the constants of a network's last layer such that each bit is 1 for half of the items.
+
+    Without that a network may start with the same code for all, from which some losses cannot go.
+
+    Parameters
+    ----------
+    network : nn.Sequential
+        Network that ends with a linear layer, changed in place.
+    data : Tensor of shape (n, ...), float32
+        Scaled items.
+    """
+    last = network[-1]
+    assert isinstance(last, nn.Linear)
+    some = data[:: -(-len(data) // ROWS_AT_A_TIME)]
+    last.bias.sub_(network(some).median(dim=0).values)
+
+
+@torch.no_grad()
 def learn_statistics(network: nn.Module, data: Tensor) -> None:
     """Give normalisations the means and variances of one large batch of real items.
 
