@@ -109,7 +109,7 @@ def test_the_same_code_for_all_has_no_gradient_and_is_not_started_from():
     few = 3 * np.random.RandomState(0).uniform(size=(20, 3))
     for seed in range(5):
         hasher = CIBHash(2, n_steps=1, width=8, random_state=seed).fit(few)
-        assert (abs(hasher.transform(few).mean(axis=0) - 0.5) <= 0.1).all()
+        assert (abs(hasher.transform(few).mean(axis=0) - 0.5) <= 0.2).all()
 
 
 def test_the_networks_are_the_papers_for_vectors_and_convolutions_for_images(images):
