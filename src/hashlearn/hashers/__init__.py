@@ -100,6 +100,10 @@ _METHODS = {
             "Qiu et al. 2021, IJCAI",
         ),
         Method(
+            "dh", "DH", "deep", "none", "tanh layers near their signs, perpendicular",
+            "Liong et al. 2015, CVPR",
+        ),
+        Method(
             "bingan", "BinGAN", "deep", "none", "codes as near as a discriminator's features",
             "Zieba et al. 2018, NeurIPS",
         ),
