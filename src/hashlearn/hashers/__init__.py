@@ -104,6 +104,10 @@ _METHODS = {
             "Liong et al. 2015, CVPR",
         ),
         Method(
+            "dbdmq", "DBDMQ", "deep", "none", "two auto-encoders of an element instead of a sign",
+            "Duan et al. 2017, CVPR",
+        ),
+        Method(
             "bingan", "BinGAN", "deep", "none", "codes as near as a discriminator's features",
             "Zieba et al. 2018, NeurIPS",
         ),
