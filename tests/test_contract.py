@@ -30,6 +30,7 @@ QUICK = {
     "bgan": {"n_steps": 40, "width": 8, "depth": 1, "lr": 0.003},
     "hashgandizaji": {"n_steps": 80, "width": 8, "depth": 1, "lr": 0.003},
     "bingan": {"n_steps": 40, "width": 8, "depth": 1, "lr": 0.003, "matching_weight": 5.0},
+    "deepbit": {"n_steps": 60, "batch_size": 64, "lr": 0.005},
     "dbdmq": {"n_steps": 60, "batch_size": 64, "lr": 0.01},
     "dh": {"n_steps": 40},
     "latenthasher": {"n_steps": 100, "batch_size": 64, "width": 4, "lr": 0.005},

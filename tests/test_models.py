@@ -35,6 +35,7 @@ HASHERS = {
     "csq": {"n_bits": 12, "n_steps": 60, "width": 4, "device": "cpu"},
     "cibhash": {"n_bits": 12, "n_steps": 20, "width": 4, "device": "cpu"},
     "sigah": {"n_bits": 12, "n_steps": 9, "device": "cpu"},
+    "deepbit": {"n_bits": 12, "n_steps": 20, "device": "cpu"},
     "dbdmq": {"n_bits": 12, "n_steps": 20, "device": "cpu"},
     "dh": {"n_bits": 12, "n_steps": 20, "device": "cpu"},
     "bingan": {"n_bits": 12, "n_steps": 20, "width": 4, "device": "cpu"},

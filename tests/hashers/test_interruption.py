@@ -14,6 +14,7 @@ CASES = [
     ("cibhash", {}, {"temperature": 0.5}),
     ("bingan", {"n_latent": 8}, {"lr": 0.1}),
     ("hashgandizaji", {"n_latent": 8, "flip": True}, {"rotation": 5.0}),
+    ("deepbit", {}, {"noise": 1.0}),
     ("dbdmq", {}, {"balance_weight": 1.0}),
     ("dh", {}, {"decay": 0.01}),
 ]

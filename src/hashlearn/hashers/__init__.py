@@ -108,6 +108,10 @@ _METHODS = {
             "Duan et al. 2017, CVPR",
         ),
         Method(
+            "deepbit", "DeepBit", "deep", "none", "sure and even bits, the same of turned images",
+            "Lin et al. 2016, CVPR",
+        ),
+        Method(
             "bingan", "BinGAN", "deep", "none", "codes as near as a discriminator's features",
             "Zieba et al. 2018, NeurIPS",
         ),
