@@ -99,6 +99,18 @@ BREAKS = {
         "torch.exp(-_agreements(s).abs()",
         [*PYTEST, "tests/hashers/test_bingan.py"],
     ),
+    "a sign without a slope": (
+        "src/hashlearn/hashers/deep/_signs.py",
+        "(h - h.detach())",
+        "(h - h).detach()",
+        [*PYTEST, "tests/hashers/test_signs.py"],
+    ),
+    "GreedyHash's values that need not be near signs": (
+        "src/hashlearn/hashers/deep/greedyhash.py",
+        "(cosines + self.penalty_weight * penalty)",
+        "(cosines + 0 * self.penalty_weight * penalty)",
+        [*PYTEST, "tests/hashers/test_greedyhash.py"],
+    ),
     "images that are slanted and not turned": (
         "src/hashlearn/hashers/deep/_augmentation.py",
         "[seen * sin / ratio",

@@ -13,6 +13,7 @@ CASES = [
     ("csq", {}, {"quantization_weight": 0.5}),
     ("cibhash", {}, {"temperature": 0.5}),
     ("bingan", {"n_latent": 8}, {"lr": 0.1}),
+    ("greedyhash", {}, {"penalty_weight": 0.3}),
     ("hashgandizaji", {"n_latent": 8, "flip": True}, {"rotation": 5.0}),
     ("deepbit", {}, {"noise": 1.0}),
     ("dbdmq", {}, {"balance_weight": 1.0}),

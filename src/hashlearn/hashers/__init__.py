@@ -125,6 +125,10 @@ _METHODS = {
             "Qiu et al. 2017, SIGIR",
         ),
         Method(
+            "greedyhash", "GreedyHash", "deep", "none", "cosines kept, learned through the sign",
+            "Su et al. 2018, NeurIPS",
+        ),
+        Method(
             "hashgandizaji", "HashGANDizaji", "deep", "none", "sure bits of a discriminator",
             "Ghasedi Dizaji et al. 2018, CVPR",
         ),
