@@ -39,6 +39,7 @@ QUICK = {
     "neighbormatching": {"n_steps": 60, "batch_size": 128},
     "och": {"n_landmarks": 200, "n_triplets": 10_000, "n_iter": 50},
     "pgh": {"n_rounds": 1, "triplets": "real", "hash_steps": 40, "width": 4},
+    "supervisedgreedyhash": {"n_steps": 100, "lr": 0.01},
     "sgh": {"n_steps": 300, "batch_size": 64},
     "sigah": {"n_steps": 30, "batch_size": 64},
     "qolsh": {"n_components": 2},  # it takes no fewer bits than dimensions

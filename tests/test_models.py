@@ -42,6 +42,7 @@ HASHERS = {
     "bgan": {"n_bits": 12, "n_steps": 20, "width": 4, "device": "cpu"},
     "dshgan": {"n_bits": 12, "n_pretrain": 5, "n_steps": 20, "width": 4, "device": "cpu"},
     "greedyhash": {"n_bits": 12, "n_steps": 20, "device": "cpu"},
+    "supervisedgreedyhash": {"n_bits": 12, "n_steps": 20, "device": "cpu"},
     "hashgandizaji": {"n_bits": 12, "n_steps": 20, "width": 4, "device": "cpu"},
     "neighbormatching": {"n_bits": 12, "n_steps": 20, "device": "cpu"},
     "pgh": {"n_bits": 12, "n_rounds": 1, "triplets": "real", "hash_steps": 60, "device": "cpu"},

@@ -111,6 +111,12 @@ BREAKS = {
         "(cosines + 0 * self.penalty_weight * penalty)",
         [*PYTEST, "tests/hashers/test_greedyhash.py"],
     ),
+    "a classifier of values instead of codes": (
+        "src/hashlearn/hashers/deep/supervisedgreedyhash.py",
+        "classifier(straight_sign(h))",
+        "classifier(h)",
+        [*PYTEST, "tests/hashers/test_supervisedgreedyhash.py"],
+    ),
     "images that are slanted and not turned": (
         "src/hashlearn/hashers/deep/_augmentation.py",
         "[seen * sin / ratio",

@@ -129,6 +129,11 @@ _METHODS = {
             "Su et al. 2018, NeurIPS",
         ),
         Method(
+            "supervisedgreedyhash", "SupervisedGreedyHash", "deep", "labels",
+            "codes that a linear classifier reads, learned through the sign",
+            "Su et al. 2018, NeurIPS",
+        ),
+        Method(
             "hashgandizaji", "HashGANDizaji", "deep", "none", "sure bits of a discriminator",
             "Ghasedi Dizaji et al. 2018, CVPR",
         ),
