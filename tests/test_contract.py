@@ -29,6 +29,7 @@ QUICK = {
     "cnnh": {"n_steps": 40, "width": 4, "n_sweeps": 3},
     "bgan": {"n_steps": 40, "width": 8, "depth": 1, "lr": 0.003},
     "greedyhash": {"n_steps": 100, "lr": 0.01},
+    "bihalf": {"n_steps": 100, "lr": 0.01},
     "hashgandizaji": {"n_steps": 80, "width": 8, "depth": 1, "lr": 0.003},
     "bingan": {"n_steps": 40, "width": 8, "depth": 1, "lr": 0.003, "matching_weight": 5.0},
     "deepbit": {"n_steps": 60, "batch_size": 64, "lr": 0.005},

@@ -40,6 +40,7 @@ HASHERS = {
     "dh": {"n_bits": 12, "n_steps": 20, "device": "cpu"},
     "bingan": {"n_bits": 12, "n_steps": 20, "width": 4, "device": "cpu"},
     "bgan": {"n_bits": 12, "n_steps": 20, "width": 4, "device": "cpu"},
+    "bihalf": {"n_bits": 12, "n_steps": 20, "device": "cpu"},
     "dshgan": {"n_bits": 12, "n_pretrain": 5, "n_steps": 20, "width": 4, "device": "cpu"},
     "greedyhash": {"n_bits": 12, "n_steps": 20, "device": "cpu"},
     "supervisedgreedyhash": {"n_bits": 12, "n_steps": 20, "device": "cpu"},

@@ -117,6 +117,18 @@ BREAKS = {
         "classifier(h)",
         [*PYTEST, "tests/hashers/test_supervisedgreedyhash.py"],
     ),
+    "halves that are the smaller ones": (
+        "src/hashlearn/hashers/deep/bihalf.py",
+        "descending=True",
+        "descending=False",
+        [*PYTEST, "tests/hashers/test_bihalf.py"],
+    ),
+    "twice the pull of BiHalf's codes": (
+        "src/hashlearn/hashers/deep/bihalf.py",
+        "self.gamma / 2 * transport",
+        "self.gamma * transport",
+        [*PYTEST, "tests/hashers/test_bihalf.py"],
+    ),
     "images that are slanted and not turned": (
         "src/hashlearn/hashers/deep/_augmentation.py",
         "[seen * sin / ratio",

@@ -12,6 +12,7 @@ CASES = [
     ("cnnh", {"n_sweeps": 2, "label_weight": 1.0}, {"label_weight": 0.5}),
     ("csq", {}, {"quantization_weight": 0.5}),
     ("cibhash", {}, {"temperature": 0.5}),
+    ("bihalf", {}, {"gamma": 2.0}),
     ("bingan", {"n_latent": 8}, {"lr": 0.1}),
     ("greedyhash", {}, {"penalty_weight": 0.3}),
     ("hashgandizaji", {"n_latent": 8, "flip": True}, {"rotation": 5.0}),

@@ -120,6 +120,10 @@ _METHODS = {
             "Song 2018, AAAI",
         ),
         Method(
+            "bihalf", "BiHalf", "deep", "none", "cosines kept by bits set for half of a batch",
+            "Li and van Gemert 2021, AAAI",
+        ),
+        Method(
             "dshgan", "DSHGAN", "deep", "labels",
             "triplets with synthetic images of each class, from few labels",
             "Qiu et al. 2017, SIGIR",
