@@ -41,6 +41,7 @@ QUICK = {
     "och": {"n_landmarks": 200, "n_triplets": 10_000, "n_iter": 50},
     "pgh": {"n_rounds": 1, "triplets": "real", "hash_steps": 40, "width": 4},
     "supervisedgreedyhash": {"n_steps": 100, "lr": 0.01},
+    "tbh": {"n_steps": 60, "width": 4, "n_latent": 16, "lr": 0.01},
     "sgh": {"n_steps": 300, "batch_size": 64},
     "sigah": {"n_steps": 30, "batch_size": 64},
     "qolsh": {"n_components": 2},  # it takes no fewer bits than dimensions
@@ -405,6 +406,7 @@ FLOOR_OPTIONS = {
     "dshgan": {"n_steps": 200, "batch_size": 64, "width": 8, "lr": 0.002},
     "pgh": {"hash_steps": 200},
     "qolsh": {"n_components": 8},
+    "tbh": {"n_steps": 300},
 }
 NO_FLOOR = {"lsh", "sph"}  # balls need more dimensions: tests/hashers/test_sph.py
 

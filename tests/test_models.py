@@ -47,6 +47,7 @@ HASHERS = {
     "hashgandizaji": {"n_bits": 12, "n_steps": 20, "width": 4, "device": "cpu"},
     "neighbormatching": {"n_bits": 12, "n_steps": 20, "device": "cpu"},
     "pgh": {"n_bits": 12, "n_rounds": 1, "triplets": "real", "hash_steps": 60, "device": "cpu"},
+    "tbh": {"n_bits": 12, "n_steps": 20, "width": 4, "device": "cpu"},
     "latenthasher": {"n_bits": 12, "n_steps": 20, "width": 4, "device": "cpu"},
 }
 

@@ -129,6 +129,18 @@ BREAKS = {
         "self.gamma * transport",
         [*PYTEST, "tests/hashers/test_bihalf.py"],
     ),
+    "a graph that is normalised on one side only": (
+        "src/hashlearn/hashers/deep/tbh.py",
+        "(A @ (scale * values))",
+        "(A @ values)",
+        [*PYTEST, "tests/hashers/test_tbh.py"],
+    ),
+    "TBH's regularisers that do nothing": (
+        "src/hashlearn/hashers/deep/tbh.py",
+        "+ self.adversary_weight * adversary)",
+        "+ 0 * self.adversary_weight * adversary)",
+        [*PYTEST, "tests/hashers/test_tbh.py"],
+    ),
     "images that are slanted and not turned": (
         "src/hashlearn/hashers/deep/_augmentation.py",
         "[seen * sin / ratio",

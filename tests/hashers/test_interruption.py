@@ -20,6 +20,7 @@ CASES = [
     ("dbdmq", {}, {"balance_weight": 1.0}),
     ("dh", {}, {"decay": 0.01}),
     ("supervisedgreedyhash", {}, {"penalty_weight": 0.3}),
+    ("tbh", {"n_latent": 8}, {"power": 2.0}),
 ]
 
 

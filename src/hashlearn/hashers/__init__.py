@@ -150,6 +150,10 @@ _METHODS = {
             "Ma et al. 2018, IJCAI",
         ),
         Method(
+            "tbh", "TBH", "deep", "none", "an autoencoder's values averaged over near codes",
+            "Shen et al. 2020, CVPR",
+        ),
+        Method(
             "latenthasher", "LatentHasher", "deep", "none",
             "values that a generative model keeps, rotated", "this library",
         ),
