@@ -176,9 +176,9 @@ def test_vectors_have_a_linear_network_unless_told_otherwise(X):
 
 def test_training_lowers_the_losses_and_keeps_their_history(X):
     history = DBDMQ(8, **SMALL | {"n_steps": 200, "lr": 0.01}).fit(X).history_
-    assert set(history) == {"reconstruction", "quantisation", "balance", "autoencoders"}
+    assert set(history) == {"reconstruction", "quantization", "balance", "autoencoders"}
     assert all(curve.shape == (200,) and curve.dtype == np.float32 for curve in history.values())
-    for name in ("reconstruction", "quantisation", "autoencoders"):
+    for name in ("reconstruction", "quantization", "autoencoders"):
         assert history[name][-20:].mean() < 0.9 * history[name][:5].mean(), name
     assert "autoencoders" not in DBDMQ(8, quantiser="sign", **SMALL).fit(X).history_
 
@@ -194,7 +194,7 @@ def test_equal_items_are_warned_of():
     [
         ({"quantiser": "step"}, ValueError, "quantiser"),
         ({"shared": 1}, TypeError, "shared"),
-        ({"quantisation_weight": -1.0}, ValueError, "quantisation_weight"),
+        ({"quantization_weight": -1.0}, ValueError, "quantization_weight"),
         ({"balance_weight": "much"}, TypeError, "balance_weight"),
         ({"decay": -1.0}, ValueError, "decay"),
         ({"width": 1.5}, TypeError, "width"),

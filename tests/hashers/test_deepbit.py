@@ -6,14 +6,12 @@ import torch
 from sklearn.datasets import make_blobs
 
 from hashlearn._training import CollapseWarning
-from hashlearn.generative.networks import make_encoder
 from hashlearn.hashers import get_method
 from hashlearn.hashers.deep.deepbit import (
     angle_weights,
     balance_loss,
     invariance_loss,
-    quantisation_loss,
-    start_evenly,
+    quantization_loss,
     turn,
 )
 
@@ -50,7 +48,7 @@ def test_the_losses_are_those_of_loops(h):
             for number, other in enumerate(others):
                 changed[number] += (value - other[i, k].item()) ** 2 / 21
         uneven += (sum(bits) / 7 - 0.5) ** 2 / 3
-    assert quantisation_loss(h).item() == pytest.approx(lost)
+    assert quantization_loss(h).item() == pytest.approx(lost)
     assert balance_loss(h).item() == pytest.approx(uneven)
     expected = (0.6 * changed[0] + 0.1 * changed[1]) / 0.7
     assert invariance_loss(h, others, [0.6, 0.1]).item() == pytest.approx(expected)
@@ -62,12 +60,12 @@ def test_small_angles_count_more():
 
 def test_bits_that_are_sure_and_even_and_stay_have_no_loss():
     h = torch.tensor([[0.5, -0.5], [-0.5, 0.5]])
-    assert quantisation_loss(h) == balance_loss(h) == invariance_loss(h, [h, h], [1.0, 0.5]) == 0
+    assert quantization_loss(h) == balance_loss(h) == invariance_loss(h, [h, h], [1.0, 0.5]) == 0
 
 
 def test_the_gradients_do_not_cancel(h):
     """Of two losses that the released code of the authors lost: each bit gets its own."""
-    for loss in (quantisation_loss, balance_loss):
+    for loss in (quantization_loss, balance_loss):
         values = h.clone().requires_grad_()
         loss(values).backward()
         assert (values.grad.abs().sum(dim=0) > 0).all()
@@ -99,14 +97,6 @@ def test_a_spot_is_turned_by_the_angle_in_an_oblong_image(degrees):
     angle = math.degrees(math.atan2(ups, rights)) - math.degrees(math.atan2(up, right))
     assert angle == pytest.approx(degrees, abs=2)
     assert math.hypot(ups, rights) == pytest.approx(math.hypot(up, right), abs=0.5)
-
-
-def test_values_start_with_the_mean_0():
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        network, x = make_encoder((1, 8, 8), 5, width=4, depth=1), torch.rand(30, 1, 8, 8)
-        start_evenly(network, x)
-    np.testing.assert_allclose(network(x).detach().mean(dim=0), 0, atol=1e-6)
 
 
 def test_images_alike_get_codes_alike_that_are_even(images):
@@ -160,10 +150,10 @@ def test_other_views_may_be_made_by_a_function_or_named(images, tmp_path):
 
 def test_training_lowers_the_losses_and_keeps_their_history(images):
     history = DeepBit(8, **SMALL | {"n_steps": 150}).fit(images).history_
-    assert set(history) == {"quantisation", "balance", "invariance"}
+    assert set(history) == {"quantization", "balance", "invariance"}
     assert all(curve.shape == (150,) and curve.dtype == np.float32 for curve in history.values())
-    for name in ("quantisation", "balance"):
-        assert history[name][-20:].mean() < 0.9 * history[name][:10].mean(), name
+    assert history["quantization"][-20:].mean() < 0.9 * history["quantization"][:10].mean()
+    assert history["balance"][-20:].mean() < 0.02  # fair coins: 0.25 / 32, the images of a step
 
 
 def test_bits_that_become_equal_are_warned_of(images):
@@ -174,7 +164,7 @@ def test_bits_that_become_equal_are_warned_of(images):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"quantisation_weight": -1.0}, ValueError, "quantisation_weight"),
+        ({"quantization_weight": -1.0}, ValueError, "quantization_weight"),
         ({"balance_weight": "much"}, TypeError, "balance_weight"),
         ({"invariance_weight": -1.0}, ValueError, "invariance_weight"),
         ({"angles": 5.0}, TypeError, "angles"),

@@ -11,7 +11,7 @@ from hashlearn.hashers.deep.dh import (
     make_network,
     orthogonality_loss,
     paper_sizes,
-    quantisation_loss,
+    quantization_loss,
     signs,
     start_layers,
     variance,
@@ -48,7 +48,7 @@ def test_the_losses_are_those_of_loops():
         for i, a in enumerate(rows):
             for j, b in enumerate(rows):
                 slanted += (sum(p * q for p, q in zip(a, b, strict=True)) - (i == j)) ** 2 / 2
-    assert quantisation_loss(H, signs(H)).item() == pytest.approx(lost)
+    assert quantization_loss(H, signs(H)).item() == pytest.approx(lost)
     assert variance(H).item() == pytest.approx(spread)
     assert orthogonality_loss(weights).item() == pytest.approx(slanted)
     entries = [p for W in weights for p in W.flatten().tolist()]
@@ -132,12 +132,12 @@ def test_the_values_are_those_of_the_network(X):
 
 def test_training_lowers_the_objective(X):
     history = DH(8, **QUICK).fit(X).history_
-    assert set(history) == {"objective", "quantisation", "variance", "orthogonality", "decay"}
+    assert set(history) == {"objective", "quantization", "variance", "orthogonality", "decay"}
     assert all(curve.shape == (60,) and curve.dtype == np.float32 for curve in history.values())
     assert history["objective"][-1] < history["objective"][0] - 1
     assert (np.diff(history["objective"]) < 0).mean() > 0.9
     weights = {"variance": -10, "orthogonality": 100, "decay": 0.001}
-    total = history["quantisation"] + sum(w * history[name] for name, w in weights.items())
+    total = history["quantization"] + sum(w * history[name] for name, w in weights.items())
     np.testing.assert_allclose(history["objective"], total, rtol=1e-4, atol=1e-3)
 
 

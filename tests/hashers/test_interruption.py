@@ -47,9 +47,6 @@ def test_an_interrupted_training_goes_on_to_the_same_result(
         images = images.reshape(240, 64)
     taken = get_method(name)().get_params()
     settings = {key: value for key, value in {**COMMON, **settings}.items() if key in taken}
-    images = np.random.default_rng(0).integers(0, 256, (240, 8, 8), np.uint8)
-    settings = {**COMMON, **settings}
-    y = np.arange(240) % 3  # for methods that need labels
     whole = get_method(name)(8, **settings).fit(images, y)
     kept = get_method(name)(8, checkpoint=tmp_path / "state", **settings)
     with monkeypatch.context() as patched:

@@ -5,7 +5,7 @@ from sklearn.decomposition import PCA
 from hashlearn.hashers import blocks, get_method
 from hashlearn.hashers.rotation import (
     learn_rotation,
-    quantisation_loss,
+    quantization_loss,
     random_rotation,
     sign_products,
 )
@@ -43,7 +43,7 @@ def test_products_and_loss_are_those_of_plain_loops():
     for j, k in np.ndindex(3, 3):
         signs = [1.0 if V[i] @ R[:, j] >= 0 else -1.0 for i in range(6)]
         assert C[j, k] == pytest.approx(sum(signs[i] * V[i, k] for i in range(6)))
-    loss = quantisation_loss(V.shape, float(np.square(V).sum()), C, R)
+    loss = quantization_loss(V.shape, float(np.square(V).sum()), C, R)
     assert loss == pytest.approx(loss_by_loops(V, R))
 
 

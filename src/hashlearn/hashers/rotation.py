@@ -49,12 +49,12 @@ def learn_rotation(
     squares = float(np.einsum("ij,ij", V, V, dtype=np.float64))
     sums = V.sum(axis=0, dtype=np.float64)
     R, C = start, sign_products(V, sums, start)
-    losses = np.full(n_iter + 1, quantisation_loss(V.shape, squares, C, R))
+    losses = np.full(n_iter + 1, quantization_loss(V.shape, squares, C, R))
     for iteration in range(1, n_iter + 1):
         U, _, Wt = np.linalg.svd(C)
         new = Wt.T @ U.T
         products = sign_products(V, sums, new)
-        loss = quantisation_loss(V.shape, squares, products, new)
+        loss = quantization_loss(V.shape, squares, products, new)
         if loss >= losses[iteration - 1]:
             break
         R, C = new, products
@@ -94,7 +94,7 @@ def sign_products(
     return 2 * total - sums
 
 
-def quantisation_loss(
+def quantization_loss(
     shape: tuple[int, ...], squares: float, C: NDArray[np.float64], R: NDArray[np.float64]
 ) -> float:
     r"""Compute the mean squared distance of the rotated projections from their codes.

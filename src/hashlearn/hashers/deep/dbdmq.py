@@ -62,7 +62,7 @@ class DBDMQ(ImageHasher):
         \tanh(2 h)` in the same objective.
     shared : bool, default=False
         Whether all elements have the same two auto-encoders.
-    quantisation_weight : float, default=1.0
+    quantization_weight : float, default=1.0
         :math:`\lambda_Q`.
     balance_weight : float, default=0.3
         :math:`\lambda_B`. Larger values give more even bits.
@@ -98,7 +98,7 @@ class DBDMQ(ImageHasher):
         ``"a"``, ``"c"``, ``"u"`` and ``"v"``, each of shape (n_bits, 2), or (1, 2) if they are
         shared; empty without auto-encoders.
     history_ : dict of str to ndarray of shape (n_steps,), float32
-        Per step, without weights: ``"reconstruction"``, ``"quantisation"`` and ``"balance"``, and
+        Per step, without weights: ``"reconstruction"``, ``"quantization"`` and ``"balance"``, and
         ``"autoencoders"``, what these minimise.
     item_shape_ : tuple of int
         Shape of an item: (height, width), (height, width, channels) or (d,).
@@ -156,7 +156,7 @@ class DBDMQ(ImageHasher):
         *,
         quantiser: Literal["autoencoders", "sign"] = "autoencoders",
         shared: bool = False,
-        quantisation_weight: float = 1.0,
+        quantization_weight: float = 1.0,
         balance_weight: float = 0.3,
         decay: float = 0.3,
         width: int = 32,
@@ -172,7 +172,7 @@ class DBDMQ(ImageHasher):
         self.n_bits = n_bits
         self.quantiser = quantiser
         self.shared = shared
-        self.quantisation_weight = quantisation_weight
+        self.quantization_weight = quantization_weight
         self.balance_weight = balance_weight
         self.decay = decay
         self.width = width
@@ -252,9 +252,9 @@ class DBDMQ(ImageHasher):
                 quantised, soft = choose(outputs, bits), soft_bits(outputs, h)
             straight = h + (quantised - h).detach()
             losses["reconstruction"] = mse_loss(bound(g(straight)), x)
-            losses["quantisation"] = mse_loss(h, quantised)
+            losses["quantization"] = mse_loss(h, quantised)
             losses["balance"] = balance_loss(soft)
-            loss = losses["reconstruction"] + self.quantisation_weight * losses["quantisation"]
+            loss = losses["reconstruction"] + self.quantization_weight * losses["quantization"]
             loss = loss + self.balance_weight * losses["balance"]
             optimisers["network"].zero_grad()
             loss.backward()
@@ -278,7 +278,7 @@ class DBDMQ(ImageHasher):
         if self.quantiser not in ("autoencoders", "sign"):
             raise ValueError(f'quantiser must be "autoencoders" or "sign", got {self.quantiser!r}')
         check_scalar(self.shared, "shared", (bool, np.bool_))
-        for name in ("quantisation_weight", "balance_weight", "decay"):
+        for name in ("quantization_weight", "balance_weight", "decay"):
             check_scalar(getattr(self, name), name, Real, min_val=0)
         if self.depth is not None:
             check_scalar(self.depth, "depth", Integral, min_val=0)

@@ -90,7 +90,7 @@ class DH(Hasher):
         What centred vectors are divided by: the root of their mean variance in the directions that
         the first layer starts from.
     history_ : dict of str to ndarray of shape (n_steps,), float32
-        Per step, without their weights: ``"quantisation"``, ``"variance"``, ``"orthogonality"`` and
+        Per step, without their weights: ``"quantization"``, ``"variance"``, ``"orthogonality"`` and
         ``"decay"``, each with its half; and ``"objective"``, :math:`J`.
     n_features_in_ : int
         Number of features in ``fit``.
@@ -202,12 +202,12 @@ class DH(Hasher):
         for _ in training.steps(self.n_steps, "DH"):
             H = network(data)
             losses = {
-                "quantisation": quantisation_loss(H, signs(H.detach())),
+                "quantization": quantization_loss(H, signs(H.detach())),
                 "variance": variance(H, self.centred),
                 "orthogonality": orthogonality_loss([W for W, _ in _layers(network)]),
                 "decay": decay_loss(list(network.parameters())),
             }
-            loss = losses["quantisation"] - self.variance_weight * losses["variance"]
+            loss = losses["quantization"] - self.variance_weight * losses["variance"]
             loss = loss + self.orthogonality_weight * losses["orthogonality"]
             loss = loss + self.decay * losses["decay"]
             optimiser.zero_grad()
@@ -352,7 +352,7 @@ def signs(H: Tensor) -> Tensor:
     return torch.where(H >= 0, 1.0, -1.0).to(H.dtype)
 
 
-def quantisation_loss(H: Tensor, B: Tensor) -> Tensor:
+def quantization_loss(H: Tensor, B: Tensor) -> Tensor:
     r"""Compute what the signs change.
 
     Parameters
