@@ -48,6 +48,7 @@ PARTS = {
         "sigah": partial(results_report.ablations, "sigah"),
         "neighbormatching": partial(results_report.ablations, "neighbormatching"),
         "labels": results_report.labels,
+        "supervised": results_report.supervised,
         "rounds": results_report.rounds,
         "fewlabels": results_report.few_labels,
         "generative": results_report.generative,

@@ -38,7 +38,23 @@ def labels() -> str:
     """Compare mean average precision by labels with what PGH's slides print, in Markdown."""
     paper = load_paper("pgh")
     tables = [table for name in ("1-pixel", "1-images") for table in paper.select(name)]
-    summaries = in_order(summarise(Records(RESULTS.with_name("mnist-labels")).rows()))
+    return beside_printed(Records(RESULTS.with_name("mnist-labels")).rows(), tables)
+
+
+def supervised() -> str:
+    """Compare methods that learn from 5,000 labels with what is printed, in Markdown."""
+    rows, parts = Records(RESULTS.with_name("supervised")).rows(), []
+    for data, shown in IMAGES.items():
+        table = beside_printed(
+            [row for row in rows if row["dataset"] == data], load_paper("cnnh").select(data)
+        )
+        parts.append(f"{shown}:\n\n{table}")
+    return "\n\n".join(parts)
+
+
+def beside_printed(rows: Sequence[dict[str, Any]], tables: Sequence[Any]) -> str:
+    """Put mean average precision beside what tables of papers print, in Markdown."""
+    summaries = in_order(summarise(rows))
     bits = sorted({one.first["n_bits"] for one in summaries})
     found = {(name(one), one.first["n_bits"]): one for one in summaries}
     heads = [f"{n_bits} bits | printed" for n_bits in bits]
