@@ -17,7 +17,6 @@ from hashlearn.hashers.deep.cnnh import (
     code_loss,
     factorise,
     keep_outputs,
-    label_loss,
     newton_step,
     similarity_loss,
     sweep,
@@ -139,19 +138,6 @@ def test_the_code_loss_is_that_of_loops():
     assert code_loss(torch.tensor(values), torch.tensor(bits).double()).item() == pytest.approx(
         expected
     )
-
-
-def test_the_label_loss_is_that_of_loops():
-    rng = np.random.default_rng(0)
-    scores, y = rng.normal(size=(6, 3)), np.array([0, 2, 1, 1, 0, 2])
-    one = np.mean([math.log(np.exp(row).sum()) - row[k] for row, k in zip(scores, y, strict=True)])
-    any_of = np.mean(
-        [math.log1p(math.exp((1 - 2 * TAGS[i, k]) * scores[i, k]))
-         for i in range(6) for k in range(3)]
-    )  # fmt: skip
-    values, labels = torch.tensor(scores), torch.eye(3, dtype=torch.float64)[y]
-    assert label_loss(values, labels, True).item() == pytest.approx(one)
-    assert label_loss(values, torch.tensor(TAGS), False).item() == pytest.approx(any_of)
 
 
 def test_a_network_that_is_cut_keeps_its_first_values():

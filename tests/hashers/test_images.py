@@ -1,9 +1,20 @@
 """What hashers of images share."""
 
+import math
+
 import numpy as np
+import pytest
 import torch
 
-from hashlearn.hashers.deep._images import bits_of, halve_bits, learn_statistics, values_of
+from hashlearn.hashers.deep._images import (
+    bits_of,
+    halve_bits,
+    label_loss,
+    learn_statistics,
+    values_of,
+)
+
+TAGS = np.array([[1, 0, 0], [0, 1, 1], [1, 0, 1], [0, 1, 0], [1, 0, 0], [0, 0, 1]], float)
 
 
 def normalised():
@@ -39,3 +50,16 @@ def test_bits_are_halved_by_constants():
     halve_bits(network, data)
     np.testing.assert_allclose((network(data) >= 0).float().mean(dim=0), 0.5, atol=0.002)
     torch.testing.assert_close(network[2].weight, weights)
+
+
+def test_the_label_loss_is_that_of_loops():
+    rng = np.random.default_rng(0)
+    scores, y = rng.normal(size=(6, 3)), np.array([0, 2, 1, 1, 0, 2])
+    one = np.mean([math.log(np.exp(row).sum()) - row[k] for row, k in zip(scores, y, strict=True)])
+    any_of = np.mean(
+        [math.log1p(math.exp((1 - 2 * TAGS[i, k]) * scores[i, k]))
+         for i in range(6) for k in range(3)]
+    )  # fmt: skip
+    values, labels = torch.tensor(scores), torch.eye(3, dtype=torch.float64)[y]
+    assert label_loss(values, labels, True).item() == pytest.approx(one)
+    assert label_loss(values, torch.tensor(TAGS), False).item() == pytest.approx(any_of)

@@ -2,13 +2,12 @@ import math
 
 import numpy as np
 import pytest
-import torch
 
 from hashlearn._training import CollapseWarning
 from hashlearn.evaluation import LabelTruth, Protocol, evaluate
 from hashlearn.hashers import get_method
 from hashlearn.hashers.deep import supervisedgreedyhash as module
-from hashlearn.hashers.deep.supervisedgreedyhash import class_loss
+from hashlearn.hashers.deep._images import label_loss
 from hashlearn.index import HammingIndex
 
 SupervisedGreedyHash = get_method("supervisedgreedyhash")
@@ -27,19 +26,6 @@ def fixture_data():
 
 def sigmoid(value):
     return 1 / (1 + math.exp(-value))
-
-
-def test_the_class_loss_is_that_of_loops():
-    logits = torch.randn(3, 2, generator=torch.Generator().manual_seed(0))
-    Y = torch.tensor([[1.0, 0], [0, 1], [1, 0]])
-    softmax, each = 0.0, 0.0
-    for odds, labels in zip(logits.tolist(), Y.tolist(), strict=True):
-        total = sum(math.exp(value) for value in odds)
-        softmax -= math.log(math.exp(odds[labels.index(1)]) / total) / 3
-        for value, label in zip(odds, labels, strict=True):
-            each -= math.log(sigmoid(value) if label else 1 - sigmoid(value)) / 6
-    assert class_loss(logits, Y, one_class=True).item() == pytest.approx(softmax)
-    assert class_loss(logits, Y, one_class=False).item() == pytest.approx(each)
 
 
 def mean_average_precision(hasher, X, y):
@@ -98,9 +84,9 @@ def test_items_may_have_several_labels(data, monkeypatch):
 
     def spy(logits, Y, one_class):
         kinds.append(one_class)
-        return class_loss(logits, Y, one_class)
+        return label_loss(logits, Y, one_class)
 
-    monkeypatch.setattr(module, "class_loss", spy)
+    monkeypatch.setattr(module, "label_loss", spy)
     hasher = SupervisedGreedyHash(12, n_steps=200, **SMALL).fit(X, Y)
     assert not any(kinds)
     assert mean_average_precision(hasher, X, Y) > 0.9

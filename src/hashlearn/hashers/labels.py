@@ -43,3 +43,40 @@ def indicator_matrix(y: NDArray[Any]) -> NDArray[np.float64]:
     indicators = np.zeros((len(y), len(classes)))
     indicators[np.flatnonzero(known), numbers] = 1
     return indicators
+
+
+def known_labels(y: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Turn the labels of the rows that have any into a matrix.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n,) or (n, n_labels), any
+        Labels, as :func:`indicator_matrix` takes them.
+
+    Returns
+    -------
+    Y : ndarray of shape (n_labelled, n_labels), float64
+        0 and 1; every row has a 1.
+    labelled : ndarray of shape (n,), bool
+        Which rows these are.
+
+    Raises
+    ------
+    ValueError
+        If all labelled rows have the same labels, or a matrix holds anything but 0 and 1.
+
+    Examples
+    --------
+    >>> known_labels(np.array([0, -1, 1]))[0]
+    array([[1., 0.],
+           [0., 1.]])
+    """
+    Y = indicator_matrix(y)
+    labelled = np.asarray(Y.any(axis=1))
+    n_sets = len(np.unique(Y[labelled], axis=0))
+    if n_sets < 2:
+        raise ValueError(
+            f"labels must be of 2 classes or more, got {n_sets}: {labelled.sum()} of {len(Y)} "
+            "items are labelled"
+        )
+    return Y[labelled], labelled

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from hashlearn._training import Training, Workers, training_question
 from hashlearn.generative.items import TakesItems
@@ -135,3 +136,25 @@ def learn_statistics(network: nn.Module, data: Tensor) -> None:
     for part, momentum in zip(parts, momenta, strict=True):
         part.momentum = momentum
     network.train(was_training)
+
+
+def label_loss(logits: Tensor, Y: Tensor, one_class: bool) -> Tensor:
+    """Compute the cross-entropy of labels.
+
+    Parameters
+    ----------
+    logits : Tensor of shape (n, n_labels), float32
+        Log odds of the labels, or up to a constant their log probabilities.
+    Y : Tensor of shape (n, n_labels), float32
+        Labels 0/1.
+    one_class : bool
+        Whether probabilities of an item add up to 1, or each label is judged by itself.
+
+    Returns
+    -------
+    Tensor of shape (), float32
+        Mean over the items, in nats; of labels by themselves over these too.
+    """
+    if one_class:
+        return cross_entropy(logits, Y)
+    return binary_cross_entropy_with_logits(logits, Y)

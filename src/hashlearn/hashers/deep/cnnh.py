@@ -8,14 +8,20 @@ import torch
 from numpy.typing import NDArray
 from sklearn.utils import check_scalar
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from hashlearn._training import Training, Workers, seeded, warn_of_equal_codes
 from hashlearn.generative.networks import make_encoder
 from hashlearn.hashers.base import FloatArray
 from hashlearn.hashers.deep._augmentation import make_augmentation
-from hashlearn.hashers.deep._images import ImageHasher, bits_of, learn_statistics, values_of
-from hashlearn.hashers.labels import indicator_matrix
+from hashlearn.hashers.deep._images import (
+    ImageHasher,
+    bits_of,
+    label_loss,
+    learn_statistics,
+    values_of,
+)
+from hashlearn.hashers.labels import known_labels
 
 _LOOKED_AT = 1000
 _MOST_HALVINGS = 30
@@ -172,9 +178,8 @@ class CNNH(ImageHasher):
     def _fit(self, X: FloatArray, y: NDArray[Any] | None, rng: np.random.RandomState) -> None:
         self._check_parameters()
         assert y is not None  # the base asks for it
-        Y = indicator_matrix(y)
-        is_labelled = Y.any(axis=1)
-        X, Y = X[is_labelled], Y[is_labelled]
+        Y, labelled = known_labels(y)
+        X = X[labelled]
         groups = Groups.of(Y)
         self._learn_scale(X)
         H, self.losses_ = factorise(groups, self.n_bits, self.n_sweeps, rng)
@@ -259,17 +264,8 @@ class Groups(NamedTuple):
         -------
         Groups
             Similarities.
-
-        Raises
-        ------
-        ValueError
-            If all items have the same labels.
         """
         sets, numbers = np.unique(Y, axis=0, return_inverse=True)
-        if len(sets) < 2:
-            raise ValueError(
-                f"labels must be of 2 classes or more, got {len(sets)} on {len(Y)} labelled items"
-            )
         return cls(numbers.reshape(-1), np.where(sets @ sets.T > 0, 1.0, -1.0))
 
 
@@ -405,28 +401,6 @@ def code_loss(values: Tensor, bits: Tensor) -> Tensor:
         Mean over items and bits.
     """
     return binary_cross_entropy_with_logits(values, bits)
-
-
-def label_loss(scores: Tensor, labels: Tensor, one_class: bool) -> Tensor:
-    """Compute the cross-entropy of labels.
-
-    Parameters
-    ----------
-    scores : Tensor of shape (n, n_labels), float32
-        Values of a network.
-    labels : Tensor of shape (n, n_labels), float32
-        0 and 1.
-    one_class : bool
-        Whether each item has one label of all, or any of them.
-
-    Returns
-    -------
-    Tensor of shape (), float32
-        Mean over items, and over labels where there may be several.
-    """
-    if one_class:
-        return cross_entropy(scores, labels)
-    return binary_cross_entropy_with_logits(scores, labels)
 
 
 @torch.no_grad()

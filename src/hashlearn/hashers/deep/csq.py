@@ -16,7 +16,7 @@ from hashlearn.generative.networks import make_encoder
 from hashlearn.hashers.base import FloatArray
 from hashlearn.hashers.deep._augmentation import make_augmentation
 from hashlearn.hashers.deep._images import ImageHasher, bits_of, learn_statistics, values_of
-from hashlearn.hashers.labels import indicator_matrix
+from hashlearn.hashers.labels import known_labels
 
 _LOOKED_AT = 1000
 _DRAWS = 100
@@ -148,11 +148,8 @@ class CSQ(ImageHasher):
     def _fit(self, X: FloatArray, y: NDArray[Any] | None, rng: np.random.RandomState) -> None:
         self._check_parameters()
         assert y is not None  # the base asks for it
-        Y = indicator_matrix(y)
-        is_labelled = Y.any(axis=1)
-        X, Y = X[is_labelled], Y[is_labelled]
-        if len(np.unique(Y, axis=0)) < 2:
-            raise ValueError(f"labels must be of 2 classes or more; {len(Y)} items have the same")
+        Y, labelled = known_labels(y)
+        X = X[labelled]
         self._learn_scale(X)
         self.centers_ = hash_centers(Y.shape[1], self.n_bits, rng)
         targets = centers_of(Y, self.centers_, rng)

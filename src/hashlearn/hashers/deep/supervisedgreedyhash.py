@@ -8,14 +8,19 @@ import torch
 from numpy.typing import NDArray
 from sklearn.utils import check_scalar
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from hashlearn._training import Training, Workers, seeded, warn_of_equal_codes
 from hashlearn.generative.networks import make_encoder
 from hashlearn.hashers.base import FloatArray
-from hashlearn.hashers.deep._images import ImageHasher, bits_of, learn_statistics, values_of
+from hashlearn.hashers.deep._images import (
+    ImageHasher,
+    bits_of,
+    label_loss,
+    learn_statistics,
+    values_of,
+)
 from hashlearn.hashers.deep._signs import sign_penalty, straight_sign
-from hashlearn.hashers.labels import indicator_matrix
+from hashlearn.hashers.labels import known_labels
 
 
 class SupervisedGreedyHash(ImageHasher):
@@ -144,20 +149,13 @@ class SupervisedGreedyHash(ImageHasher):
     def _fit(self, X: FloatArray, y: NDArray[Any] | None, rng: np.random.RandomState) -> None:
         self._check_parameters()
         assert y is not None  # the base asks for it
-        Y = indicator_matrix(y)
-        labelled = Y.any(axis=1)
-        n_sets = len(np.unique(Y[labelled], axis=0))
-        if n_sets < 2:
-            raise ValueError(
-                f"labels must be of 2 classes or more, got {n_sets}: {labelled.sum()} of {len(Y)} "
-                "items are labelled"
-            )
+        Y, labelled = known_labels(y)
         self._learn_scale(X)
         workers = Workers(self.device)
         with seeded(rng, workers.device):
             networks = self._build(Y.shape[1]).to(workers.device)
             data = self._tensor(X[labelled]).to(workers.device)
-            labels = torch.tensor(Y[labelled], dtype=torch.float32, device=workers.device)
+            labels = torch.tensor(Y, dtype=torch.float32, device=workers.device)
             self.history_ = self._train(networks, data, labels, workers).history()
             network = cast(nn.Sequential, networks["network"])
             learn_statistics(network, data)
@@ -188,7 +186,7 @@ class SupervisedGreedyHash(ImageHasher):
             rows = torch.randint(len(data), (n_items,), device=data.device)
             h = network(data.index_select(0, rows))
             losses = {
-                "class": class_loss(
+                "class": label_loss(
                     classifier(straight_sign(h)), labels.index_select(0, rows), one_class
                 ),
                 "penalty": sign_penalty(h),
@@ -208,25 +206,3 @@ class SupervisedGreedyHash(ImageHasher):
             check_scalar(getattr(self, name), name, Integral, min_val=1)
         check_scalar(self.batch_size, "batch_size", Integral, min_val=2)
         check_scalar(self.lr, "lr", Real, min_val=0, include_boundaries="neither")
-
-
-def class_loss(logits: Tensor, Y: Tensor, one_class: bool) -> Tensor:
-    """Compute the cross-entropy of labels.
-
-    Parameters
-    ----------
-    logits : Tensor of shape (n, n_labels), float32
-        Log odds of the labels, or up to a constant their log probabilities.
-    Y : Tensor of shape (n, n_labels), float32
-        Labels 0/1.
-    one_class : bool
-        Whether probabilities of an item add up to 1, or each label is judged by itself.
-
-    Returns
-    -------
-    Tensor of shape (), float32
-        Mean over the items, in nats; of labels by themselves over these too.
-    """
-    if one_class:
-        return cross_entropy(logits, Y)
-    return binary_cross_entropy_with_logits(logits, Y)
