@@ -123,7 +123,7 @@ def print_table(
             column,
             justify="right" if is_number else "left",
             overflow="fold",
-            no_wrap=is_number,
+            no_wrap=is_number or column == "name",  # names are copied from here
         )
     for row in rows:
         table.add_row(*(_cell(value, thousands) for value in row))
