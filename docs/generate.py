@@ -49,6 +49,7 @@ PARTS = {
         "neighbormatching": partial(results_report.ablations, "neighbormatching"),
         "labels": results_report.labels,
         "supervised": results_report.supervised,
+        "networkfeatures": results_report.network_features,
         "rounds": results_report.rounds,
         "fewlabels": results_report.few_labels,
         "generative": results_report.generative,

@@ -52,6 +52,14 @@ def supervised() -> str:
     return "\n\n".join(parts)
 
 
+def network_features() -> str:
+    """Compare methods without labels on features of a network of CIFAR-10, in Markdown."""
+    papers = ("greedyhash", "tbh", "bihalf", "deepbit", "dbdmq")
+    tables = [table for paper in papers for table in load_paper(paper).select("cifar10")]
+    tables += load_paper("sigah").select("6")
+    return beside_printed(Records(RESULTS.with_name("network-features")).rows(), tables)
+
+
 def beside_printed(rows: Sequence[dict[str, Any]], tables: Sequence[Any]) -> str:
     """Put mean average precision beside what tables of papers print, in Markdown."""
     summaries = in_order(summarise(rows))
@@ -342,7 +350,8 @@ def printed(table: Any, one: Summary) -> str:
     for row in table.rows:
         same = row.method == one.first["method"] and dict(row.parameters) == one.first["given"]
         if same and one.first.get("distance", "hamming") == table.distance:
-            return short(table.printed(row.label, one.first["n_bits"]))
+            value = table.printed(row.label, one.first["n_bits"])
+            return "" if np.isnan(value) else short(value)  # where the paper prints none
     return ""
 
 
