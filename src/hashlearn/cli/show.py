@@ -12,6 +12,9 @@ from rich.table import Table
 
 T = TypeVar("T")
 
+_WHOLE = 24
+"""Characters of a name that a table of 80 has room for in one line."""
+
 
 def message(text: str, style: str | None = None) -> None:
     """Print a line for a person on standard error.
@@ -119,11 +122,13 @@ def print_table(
     table = Table(title=title, title_justify="left")
     for number, column in enumerate(columns):
         is_number = bool(rows) and all(isinstance(row[number], int | float) for row in rows)
+        # Names are copied from here, so that those that can stay whole do.
+        is_short = column == "name" and all(len(str(row[number])) <= _WHOLE for row in rows)
         table.add_column(
             column,
             justify="right" if is_number else "left",
             overflow="fold",
-            no_wrap=is_number or column == "name",  # names are copied from here
+            no_wrap=is_number or is_short,
         )
     for row in rows:
         table.add_row(*(_cell(value, thousands) for value in row))
