@@ -56,7 +56,8 @@ def network_features() -> str:
     """Compare methods without labels on features of a network of CIFAR-10, in Markdown."""
     papers = ("greedyhash", "tbh", "bihalf", "deepbit", "dbdmq")
     tables = [table for paper in papers for table in load_paper(paper).select("cifar10")]
-    tables += load_paper("sigah").select("6")
+    for table in ("6-cifar10-vgg", "6-cifar10-images"):
+        tables += load_paper("sigah").select(table)
     return beside_printed(Records(RESULTS.with_name("network-features")).rows(), tables)
 
 
