@@ -71,8 +71,8 @@ BREAKS = {
     ),
     "images of DeepBit that are turned one way and measured the other": (
         "src/hashlearn/hashers/deep/deepbit.py",
-        "-sin * height / width",
-        "sin * height / width",
+        "math.radians(degrees) * whole",
+        "-math.radians(degrees) * whole",
         [*PYTEST, "tests/hashers/test_deepbit.py"],
     ),
     "the auto-encoder with the higher error": (

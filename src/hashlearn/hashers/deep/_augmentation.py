@@ -107,9 +107,8 @@ def move(
     Tensor of shape (n, channels, height, width), float32
         Images; what comes in from outside an image is as its nearest pixel.
     """
-    n, _, height, width = x.shape
+    n = len(x)
     angle = (2 * torch.rand(n, device=x.device) - 1) * math.radians(rotation)
-    # The grid's units are half a side; an oblong image is turned as it is seen.
     shift = 2 * translation * (2 * torch.rand(n, 2, device=x.device) - 1)
     seen = torch.ones(n, device=x.device)
     if zoom:
@@ -118,7 +117,32 @@ def move(
     side = seen
     if flip:
         side = seen * (1 - 2 * torch.randint(2, (n,), device=x.device).float())
-    cos, sin, ratio = angle.cos(), angle.sin(), height / width
+    return resample(x, angle, shift, side, seen)
+
+
+def resample(x: Tensor, angle: Tensor, shift: Tensor, side: Tensor, seen: Tensor) -> Tensor:
+    """Take the pixels of each image from elsewhere in it.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, channels, height, width), float32
+        Images.
+    angle : Tensor of shape (n,), float32
+        Radians that each is turned by, counter-clockwise.
+    shift : Tensor of shape (n, 2), float32
+        Where the window's middle is, to the right and down, in halves of the sides.
+    side : Tensor of shape (n,), float32
+        Width of the window, as a part of the image's; below 0 the image is mirrored.
+    seen : Tensor of shape (n,), float32
+        Height of the window, as a part of the image's.
+
+    Returns
+    -------
+    Tensor of shape (n, channels, height, width), float32
+        Images; what comes in from outside an image is as its nearest pixel.
+    """
+    # The grid's units are half a side; an oblong image is turned as it is seen.
+    cos, sin, ratio = angle.cos(), angle.sin(), x.shape[2] / x.shape[3]
     first = torch.stack([side * cos, -side * sin * ratio, shift[:, 0]], dim=1)
     second = torch.stack([seen * sin / ratio, seen * cos, shift[:, 1]], dim=1)
     grid = affine_grid(torch.stack([first, second], dim=1), list(x.shape), align_corners=False)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from hashlearn._training import Training, Workers, training_question
+from hashlearn.features import make_features
 from hashlearn.generative.items import TakesItems
 from hashlearn.generative.networks import apply_layers, export_layers
 from hashlearn.hashers.base import FloatArray, Hasher
@@ -30,6 +31,7 @@ class ImageHasher(TakesItems, Hasher):
     accepts_images: ClassVar[bool] = True
 
     checkpoint: Any
+    depth: Any
     layers_: dict[str, FloatArray]
 
     def _check_rows(self, X: ArrayLike, *, reset: bool = True, **checks: Any) -> FloatArray:
@@ -38,6 +40,12 @@ class ImageHasher(TakesItems, Hasher):
 
     def _project(self, X: Any) -> FloatArray:
         return apply_layers(self.layers_, self._scaled(X), self._tensor_shape)
+
+    def _depth_or(self, of_vectors: int) -> int:
+        """Give the hidden layers that were asked for, or else these of vectors, 2 of images."""
+        if self.depth is not None:
+            return int(self.depth)
+        return of_vectors if len(self._tensor_shape) == 1 else 2
 
     def _keep_network(self, network: nn.Sequential) -> None:
         """Keep the hash function that was learned; the caller has ended its training."""
@@ -53,6 +61,30 @@ class ImageHasher(TakesItems, Hasher):
         """Begin the training, or go on with the one in the checkpoint."""
         question = training_question(self, *data)
         return Training(networks, optimisers, workers, self.checkpoint, question)
+
+
+def features_of(X: FloatArray, item_shape: tuple[int, ...], names: str | None) -> FloatArray:
+    """Compute features of items.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d), float32
+        Items as rows.
+    item_shape : tuple of int
+        Shape of an item.
+    names : str or None
+        Features, as :func:`~hashlearn.features.make_features` takes them; items as they are if
+        None.
+
+    Returns
+    -------
+    ndarray of shape (n, n_values), float32
+        Features.
+    """
+    features: Any = X.reshape(len(X), *item_shape)
+    for transformer in make_features(names or "none"):
+        features = transformer.fit_transform(features)
+    return np.asarray(features, np.float32).reshape(len(X), -1)
 
 
 @torch.no_grad()

@@ -1,14 +1,15 @@
 """What methods share that learn through the sign itself: its slope, its cost, cosines to keep."""
 
-from typing import Any
+from typing import cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from hashlearn.features import make_features
+from hashlearn.generative.networks import Shape, make_encoder
 from hashlearn.hashers.base import FloatArray
+from hashlearn.hashers.deep._images import features_of
 
 
 def straight_sign(h: Tensor) -> Tensor:
@@ -62,13 +63,34 @@ def unit_features(X: FloatArray, item_shape: tuple[int, ...], features: str | No
     ndarray of shape (n, n_values), float32
         Features less their means, each row of length 1; zeros for an item that is the mean.
     """
-    found: Any = X.reshape(len(X), *item_shape)
-    for transformer in make_features(features or "none"):
-        found = transformer.fit_transform(found)
-    rows = np.asarray(found, np.float32).reshape(len(X), -1)
+    rows = features_of(X, item_shape, features)
     centred = rows - rows.mean(axis=0, dtype=np.float64).astype(np.float32)
     lengths = np.linalg.norm(centred, axis=1, keepdims=True)
     return np.asarray(centred / np.where(lengths > 0, lengths, 1), np.float32)
+
+
+def even_encoder(shape: Shape, n_bits: int, width: int, depth: int) -> nn.Sequential:
+    """Make a network from items to values, whose bits are even for centred items at the start.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape of an item as a tensor.
+    n_bits : int
+        Number of values.
+    width : int
+        As in :func:`~hashlearn.generative.networks.make_encoder`.
+    depth : int
+        Likewise.
+
+    Returns
+    -------
+    nn.Sequential
+        Network of ``make_encoder``; the constants of its last layer are 0.
+    """
+    network = make_encoder(shape, n_bits, width=width, depth=depth)
+    nn.init.zeros_(cast(nn.Linear, network[-1]).bias)
+    return network
 
 
 def cosine_loss(b: Tensor, u: Tensor, pairs: str = "all") -> Tensor:

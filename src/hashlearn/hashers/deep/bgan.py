@@ -23,7 +23,13 @@ from hashlearn.features import make_features
 from hashlearn.generative.gan import discriminator_loss, generator_loss
 from hashlearn.generative.networks import bound, make_encoder, make_generator
 from hashlearn.hashers.base import FloatArray
-from hashlearn.hashers.deep._images import ImageHasher, bits_of, learn_statistics, values_of
+from hashlearn.hashers.deep._images import (
+    ImageHasher,
+    bits_of,
+    features_of,
+    learn_statistics,
+    values_of,
+)
 
 _N_SAMPLES = 64
 _BLOCK = 1000
@@ -206,7 +212,7 @@ class BGAN(ImageHasher):
         workers = Workers(self.device)
         few = max(1, len(X) // 10)  # where all are neighbours of all, nothing can be learned
         sizes = min(self.n_neighbors, few), min(self.n_expanded, few)
-        neighbors = find_neighbors(self._features(X), *sizes)
+        neighbors = find_neighbors(features_of(X, self.item_shape_, self.neighbor_features), *sizes)
         with seeded(rng, workers.device):
             networks = self._build().to(workers.device)
             data = self._tensor(X).to(workers.device)
@@ -226,13 +232,6 @@ class BGAN(ImageHasher):
                 "content_weight or another random_state"
             )  # fmt: skip
         warn_of_equal_codes(bits_of(values_of(E, data[:1000])), "try a larger neighbor_weight")
-
-    def _features(self, X: FloatArray) -> FloatArray:
-        """Compute the features whose distances say what is near."""
-        features: Any = X.reshape(len(X), *self.item_shape_)
-        for transformer in make_features(self.neighbor_features or "none"):
-            features = transformer.fit_transform(features)
-        return np.asarray(features, np.float32).reshape(len(X), -1)
 
     def _build(self) -> nn.ModuleDict:
         shape, width, depth = self._tensor_shape, self.width, self.depth

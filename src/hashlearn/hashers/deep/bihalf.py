@@ -1,7 +1,7 @@
 """BiHalf: bits that are set for half of every batch."""
 
 from numbers import Integral, Real
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,10 +11,9 @@ from torch import Tensor, nn
 
 from hashlearn._training import Training, Workers, seeded, warn_of_equal_codes
 from hashlearn.features import make_features
-from hashlearn.generative.networks import make_encoder
 from hashlearn.hashers.base import FloatArray
 from hashlearn.hashers.deep._images import ImageHasher, bits_of, learn_statistics, values_of
-from hashlearn.hashers.deep._signs import cosine_loss, unit_features
+from hashlearn.hashers.deep._signs import cosine_loss, even_encoder, unit_features
 
 
 class BiHalf(ImageHasher):
@@ -182,12 +181,7 @@ class BiHalf(ImageHasher):
         warn_of_equal_codes(bits_of(values_of(network, data[:1000])), "try another gamma")
 
     def _build(self) -> nn.Sequential:
-        shape = self._tensor_shape
-        usual = 0 if len(shape) == 1 else 2
-        depth = usual if self.depth is None else self.depth
-        network = make_encoder(shape, self.n_bits, width=self.width, depth=depth)
-        nn.init.zeros_(cast(nn.Linear, network[-1]).bias)  # bits of centred items begin even
-        return network
+        return even_encoder(self._tensor_shape, self.n_bits, self.width, self._depth_or(0))
 
     def _train(
         self, network: nn.Sequential, data: Tensor, features: Tensor, workers: Workers

@@ -170,12 +170,12 @@ class CIBHash(ImageHasher):
         self._learn_scale(X)
         workers = Workers(self.device)
         with seeded(rng, workers.device):
-            width, depth = (128, 1) if len(self._tensor_shape) == 1 else (16, 2)
+            width = 128 if len(self._tensor_shape) == 1 else 16
             network = make_encoder(
                 self._tensor_shape,
                 self.n_bits,
                 width=width if self.width is None else self.width,
-                depth=depth if self.depth is None else self.depth,
+                depth=self._depth_or(1),
             ).to(workers.device)
             data = self._tensor(X).to(workers.device)
             halve_bits(network, data)

@@ -209,7 +209,7 @@ class DBDMQ(ImageHasher):
 
     def _build(self) -> nn.ModuleDict:
         shape = self._tensor_shape
-        depth = (0 if len(shape) == 1 else 2) if self.depth is None else self.depth
+        depth = self._depth_or(0)
         if len(shape) == 3 and depth == 0:
             raise ValueError("depth must be at least 1 for images, got 0")
         encoder = make_encoder(shape, self.n_bits, width=self.width, depth=depth)

@@ -10,12 +10,11 @@ import torch
 from numpy.typing import NDArray
 from sklearn.utils import check_scalar
 from torch import Tensor, nn
-from torch.nn.functional import affine_grid, grid_sample
 
 from hashlearn._training import Training, Workers, seeded, warn_of_equal_codes
 from hashlearn.generative.networks import make_encoder
 from hashlearn.hashers.base import FloatArray
-from hashlearn.hashers.deep._augmentation import Augmentation, make_augmentation
+from hashlearn.hashers.deep._augmentation import Augmentation, make_augmentation, resample
 from hashlearn.hashers.deep._images import ImageHasher, halve_bits, learn_statistics
 
 _ANGLES = (-10.0, -5.0, 5.0, 10.0)
@@ -185,7 +184,7 @@ class DeepBit(ImageHasher):
         self._learn_scale(X)
         workers = Workers(self.device)
         shape = self._tensor_shape
-        depth = (0 if len(shape) == 1 else 2) if self.depth is None else self.depth
+        depth = self._depth_or(0)
         with seeded(rng, workers.device):
             network = make_encoder(shape, self.n_bits, width=self.width, depth=depth)
             network.to(workers.device)
@@ -263,13 +262,9 @@ def turn(x: Tensor, degrees: float) -> Tensor:
     Tensor of shape (n, channels, height, width), float32
         Images; what comes in from outside is as the nearest pixel.
     """
-    height, width = x.shape[2:]
-    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
-    # Where a pixel comes from, in halves of the sides; an oblong image is turned as it is seen.
-    rows = [[cos, -sin * height / width, 0.0], [sin * width / height, cos, 0.0]]
-    origin = torch.tensor(rows, dtype=x.dtype, device=x.device).expand(len(x), 2, 3)
-    grid = affine_grid(origin, list(x.shape), align_corners=False)
-    return grid_sample(x, grid, padding_mode="border", align_corners=False)
+    whole = torch.ones(len(x), device=x.device)
+    shift = torch.zeros(len(x), 2, device=x.device)
+    return resample(x, math.radians(degrees) * whole, shift, whole, whole)
 
 
 def angle_weights(angles: Sequence[float]) -> list[float]:

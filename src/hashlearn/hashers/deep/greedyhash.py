@@ -1,7 +1,7 @@
 """GreedyHash: codes that keep cosines, learned through the sign itself."""
 
 from numbers import Integral, Real
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -11,10 +11,15 @@ from torch import Tensor, nn
 
 from hashlearn._training import Training, Workers, seeded, warn_of_equal_codes
 from hashlearn.features import make_features
-from hashlearn.generative.networks import make_encoder
 from hashlearn.hashers.base import FloatArray
 from hashlearn.hashers.deep._images import ImageHasher, bits_of, learn_statistics, values_of
-from hashlearn.hashers.deep._signs import cosine_loss, sign_penalty, straight_sign, unit_features
+from hashlearn.hashers.deep._signs import (
+    cosine_loss,
+    even_encoder,
+    sign_penalty,
+    straight_sign,
+    unit_features,
+)
 
 Pairs = Literal["all", "halves"]
 
@@ -180,12 +185,7 @@ class GreedyHash(ImageHasher):
         )
 
     def _build(self) -> nn.Sequential:
-        shape = self._tensor_shape
-        usual = 0 if len(shape) == 1 else 2
-        depth = usual if self.depth is None else self.depth
-        network = make_encoder(shape, self.n_bits, width=self.width, depth=depth)
-        nn.init.zeros_(cast(nn.Linear, network[-1]).bias)  # bits of centred items begin even
-        return network
+        return even_encoder(self._tensor_shape, self.n_bits, self.width, self._depth_or(0))
 
     def _train(
         self, network: nn.Sequential, data: Tensor, features: Tensor, workers: Workers

@@ -35,7 +35,7 @@ from hashlearn.generative.networks import (
 )
 from hashlearn.hashers import get_method
 from hashlearn.hashers.base import FloatArray
-from hashlearn.hashers.deep._images import ImageHasher, learn_statistics
+from hashlearn.hashers.deep._images import ImageHasher, features_of, learn_statistics
 
 Triplets = Literal["both", "generated", "real"]
 Positive = Literal["nearest", "own"]
@@ -297,11 +297,7 @@ class PGH(ImageHasher):
     def _weak_codes(self, X: FloatArray, rng: np.random.RandomState) -> NDArray[np.uint8]:
         """Compute the first codes, with bits 0 and 1."""
         hasher = get_method(self.start)(self.n_bits, random_state=rng)
-        features: Any = X
-        if self.start_features is not None:
-            features = X.reshape(len(X), *self.item_shape_)
-            for step in make_features(self.start_features):
-                features = step.fit_transform(features)
+        features = features_of(X, self.item_shape_, self.start_features)
         return cast(NDArray[np.uint8], hasher.fit_transform(features))
 
     def _train(self, networks: "_Networks", data: Tensor, workers: Workers) -> Training:

@@ -10,7 +10,6 @@ from sklearn.utils import check_scalar
 from torch import Tensor, nn
 
 from hashlearn._training import Training, Workers, seeded, warn_of_equal_codes
-from hashlearn.generative.networks import make_encoder
 from hashlearn.hashers.base import FloatArray
 from hashlearn.hashers.deep._images import (
     ImageHasher,
@@ -19,7 +18,7 @@ from hashlearn.hashers.deep._images import (
     learn_statistics,
     values_of,
 )
-from hashlearn.hashers.deep._signs import sign_penalty, straight_sign
+from hashlearn.hashers.deep._signs import even_encoder, sign_penalty, straight_sign
 from hashlearn.hashers.labels import known_labels
 
 
@@ -166,11 +165,7 @@ class SupervisedGreedyHash(ImageHasher):
             )
 
     def _build(self, n_labels: int) -> nn.ModuleDict:
-        shape = self._tensor_shape
-        usual = 0 if len(shape) == 1 else 2
-        depth = usual if self.depth is None else self.depth
-        network = make_encoder(shape, self.n_bits, width=self.width, depth=depth)
-        nn.init.zeros_(cast(nn.Linear, network[-1]).bias)  # bits of centred items begin even
+        network = even_encoder(self._tensor_shape, self.n_bits, self.width, self._depth_or(0))
         return nn.ModuleDict({"network": network, "classifier": nn.Linear(self.n_bits, n_labels)})
 
     def _train(

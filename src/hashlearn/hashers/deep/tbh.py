@@ -193,8 +193,7 @@ class TBH(ImageHasher):
 
     def _build(self) -> nn.ModuleDict:
         shape, m = self._tensor_shape, self.n_latent
-        usual = 1 if len(shape) == 1 else 2
-        depth = usual if self.depth is None else self.depth
+        depth = self._depth_or(1)
         encoder = make_encoder(shape, self.n_bits, width=self.width, depth=depth)
         last = cast(nn.Linear, encoder[-1])
         nn.init.zeros_(last.bias)  # bits begin even
