@@ -166,7 +166,7 @@ def test_a_folder_of_damaged_files_is_refused(save):
     (folder / "1.png").write_bytes(b"")
     with (
         pytest.warns(UserWarning, match="left out"),
-        pytest.raises(ValueError, match="none of 1 images can be read"),
+        pytest.raises(ValueError, match="none of 1 items can be read"),
     ):
         load_dataset(folder)
 

@@ -5,18 +5,18 @@ from typing import Any
 from numpy.typing import NDArray
 
 from hashlearn.data import Dataset, SplitRecipe
-from hashlearn.data.dataset import holds_texts
+from hashlearn.data.dataset import Kind, kind_of
 from hashlearn.evaluation import Protocol, get_protocol
 from hashlearn.hashers import get_method
 
 
-def default_features(X: NDArray[Any], method: str | None = None) -> str:
+def default_features(items: NDArray[Any] | Kind, method: str | None = None) -> str:
     """Choose features for items that come without a choice.
 
     Parameters
     ----------
-    X : ndarray of shape (n, ...), numeric; or (n,), str
-        Images, vectors or texts.
+    items : ndarray of shape (n, ...), numeric; or (n,), str; or {"images", "texts", "vectors"}
+        Images, vectors or texts, or what they are.
     method : str, optional
         Name of the method that hashes them. None is one that takes vectors.
 
@@ -32,10 +32,11 @@ def default_features(X: NDArray[Any], method: str | None = None) -> str:
     >>> default_features(np.zeros((5, 8, 8)))
     'pixels'
     """
-    if holds_texts(X):
+    kind = items if isinstance(items, str) else kind_of(items)
+    if kind == "texts":
         return "bagofwords,topics"
     takes_images = method is not None and get_method(method).accepts_images
-    return "pixels" if X.ndim > 2 and not takes_images else "none"
+    return "pixels" if kind == "images" and not takes_images else "none"
 
 
 def default_recipe(dataset: Dataset, seed: int = 0, protocol: str | None = None) -> SplitRecipe:

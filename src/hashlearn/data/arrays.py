@@ -15,8 +15,8 @@ from hashlearn.data.locations import naming
 _NPZ_ARRAYS = ("X", "y", "label_names", "item_names")
 
 
-def load_npy(path: Path) -> Dataset:
-    """Load vectors or images from an ``.npy`` file.
+def map_npy(path: Path) -> Dataset:
+    """Map vectors or images of an ``.npy`` file.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ def load_npy(path: Path) -> Dataset:
     Returns
     -------
     Dataset
-        The array as `X`, without labels.
+        The array as `X`, without labels. It is read where it is used, and cannot be written into.
 
     Raises
     ------
@@ -35,7 +35,7 @@ def load_npy(path: Path) -> Dataset:
     ValueError
         If the file is damaged or its array is not what `Dataset` takes.
     """
-    X = read_npy(path)
+    X = _mapped(path)
     with naming(path):
         return Dataset(path.stem, X, source=str(path))
 
@@ -92,10 +92,14 @@ def read_npy(path: Path) -> NDArray[Any]:
     ValueError
         If the file is damaged, cut off, or holds Python objects.
     """
+    return np.array(_mapped(path))
+
+
+def _mapped(path: Path) -> NDArray[Any]:
     try:
         # mapping compares the size that the header asks for with the file before memory is taken
         with np.errstate(over="raise"):
-            return np.array(np.lib.format.open_memmap(path, mode="r"))
+            return np.lib.format.open_memmap(path, mode="r")
     except FileNotFoundError:
         raise
     except (ValueError, ArithmeticError, OSError) as error:

@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hashlearn.data.splits import Split, SplitRecipe, draw_split
+
+Kind = Literal["images", "texts", "vectors"]
+"""What items may be."""
 
 _BLOCK_ENTRIES = 1 << 22
 
@@ -125,6 +128,24 @@ class Dataset:
         return draw_split(
             len(self), self.y, self.splits, SplitRecipe() if recipe is None else recipe
         )
+
+
+def kind_of(X: NDArray[Any]) -> Kind:
+    """Tell what the items of a data set are.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, ...), any
+        Items of a `Dataset`.
+
+    Returns
+    -------
+    {"images", "texts", "vectors"}
+        What they are.
+    """
+    if holds_texts(X):
+        return "texts"
+    return "vectors" if X.ndim == 2 else "images"
 
 
 def holds_texts(X: NDArray[Any]) -> bool:

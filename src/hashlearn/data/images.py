@@ -2,16 +2,19 @@
 
 import struct
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from threading import Lock
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hashlearn.data.dataset import Dataset
-from hashlearn.data.labels import number_labels
+from hashlearn.data.files import FileSource
 from hashlearn.data.locations import files_in
+from hashlearn.data.source import Batch, objects
+from hashlearn.engine import available_threads
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -29,102 +32,8 @@ _DRAFT = 8
 
 Mode = Literal["rgb", "grey"]
 
-
-def load_images(
-    folder: Path, *, image_size: tuple[int, int] | None = None, mode: Mode = "rgb"
-) -> Dataset:
-    """Load a folder of images.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-        Folder; its sub-folders are read too. Files with other extensions, and hidden files and
-        folders, are left out.
-    image_size : tuple of int (height, width), default=None
-        Size to bring every image to, without keeping its proportions. None keeps the size, which
-        must then be the same for all.
-    mode : {"rgb", "grey"}, default="rgb"
-        Three channels, or none.
-
-    Returns
-    -------
-    Dataset
-        `X` uint8 of shape (n, h, w, 3), or (n, h, w) if grey, in the order of the paths; the paths
-        from `folder` on as `item_names`. If every image is in a sub-folder, `y` numbers the
-        sub-folders of the first level, in alphabetical order.
-
-    Raises
-    ------
-    TypeError
-        If `image_size` is not two integers.
-    ValueError
-        If `mode` is unknown, `image_size` is not positive, there are no images or none that can be
-        read, or images differ in size and `image_size` is None.
-
-    Warns
-    -----
-    UserWarning
-        For each file that cannot be read, or has so many pixels that it may be an attack; it is
-        left out.
-
-    Notes
-    -----
-    Images are turned as their EXIF orientation says, transparent ones are laid on white, of moving
-    ones the first picture is taken, 16-bit grey is cut to its upper 8 bits, and resizing is
-    bilinear over all pixels that a new pixel covers. JPEGs of more than eight times the size in
-    height and width are decoded at a half, a quarter or an eighth of their own.
-    """
-    size = _check_options(image_size, mode)
-    paths = files_in(folder, SUFFIXES)
-    if not paths:
-        raise ValueError(f"{folder} has no images; extensions read: {', '.join(SUFFIXES)}")
-    X, kept = _read_all(paths, size, mode)
-    names = [path.relative_to(folder) for path in paths]
-    y, label_names = None, None
-    if all(len(name.parts) > 1 for name in names):
-        # numbered before unreadable files are dropped: the numbers do not depend on those
-        numbers, label_names = number_labels([name.parts[0] for name in names])
-        y = numbers[kept]
-    return Dataset(
-        name=folder.resolve().name,
-        X=X,
-        y=y,
-        label_names=label_names,
-        item_names=tuple(names[i].as_posix() for i in kept),
-        source=str(folder),
-    )
-
-
-def load_image(
-    path: Path, *, image_size: tuple[int, int] | None = None, mode: Mode = "rgb"
-) -> Dataset:
-    """Load one image as a data set of one item.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        File with one of the extensions of `SUFFIXES`.
-    image_size : tuple of int (height, width), default=None
-        As in :func:`load_images`.
-    mode : {"rgb", "grey"}, default="rgb"
-        Three channels, or none.
-
-    Returns
-    -------
-    Dataset
-        `X` uint8 of shape (1, h, w, 3), or (1, h, w) if grey; the name of the file as
-        `item_names`.
-
-    Raises
-    ------
-    TypeError
-        If `image_size` is not two integers.
-    ValueError
-        If `mode` is unknown, `image_size` is not positive, or the image cannot be read.
-    """
-    size = _check_options(image_size, mode)
-    pixels = read_image(path, size=size, mode=mode)
-    return Dataset(path.stem, pixels[None], item_names=(path.name,), source=str(path))
+_OPENING = Lock()
+"""Held while a header is read: what to do about a warning is one setting for all threads."""
 
 
 def are_images(path: Path) -> bool:
@@ -145,17 +54,111 @@ def are_images(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES
 
 
-def read_image(path: Path, *, size: tuple[int, int] | None, mode: Mode) -> NDArray[np.uint8]:
-    """Read an image.
+class ImageSource(FileSource):
+    """Read a folder of images, or one, a batch at a time.
 
     Parameters
     ----------
     path : pathlib.Path
+        Image, or folder of files that end in one of `SUFFIXES`.
+    image_size : tuple of int (height, width), default=None
+        Size to bring every image to, without keeping its proportions. None keeps the size.
+    mode : {"rgb", "grey"}, default="rgb"
+        Three channels, or none.
+    same_size : bool, default=True
+        Whether images must be of one size, and come in one array.
+    least : int, default=None
+        Height and width that no image need exceed: larger JPEGs may be decoded at a half, a
+        quarter or an eighth of their size, as long as this leaves eight times as much. Without
+        `image_size` only.
+
+    Raises
+    ------
+    TypeError
+        If `image_size` is not two integers.
+    ValueError
+        If `mode` is unknown, `image_size` is not positive, or there are no images.
+
+    Notes
+    -----
+    Files that cannot be read, or have so many pixels that they may be an attack, are left out with
+    a warning; one image alone is refused. Images are turned as their EXIF orientation says,
+    transparent ones are laid on white, of moving ones the first picture is taken, 16-bit grey is
+    cut to its upper 8 bits, and resizing is bilinear over all pixels that a new pixel covers. JPEGs
+    of more than eight times the size in height and width are decoded at a half, a quarter or an
+    eighth of their own.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        image_size: tuple[int, int] | None = None,
+        mode: Mode = "rgb",
+        same_size: bool = True,
+        least: int | None = None,
+    ) -> None:
+        self.size = _check_options(image_size, mode)
+        super().__init__(path, "images", SUFFIXES)
+        self.mode = mode
+        self.same_size = same_size
+        self.least = least
+        self._first: tuple[Path, tuple[int, ...]] | None = None
+
+    @property
+    def identity(self) -> dict[str, Any]:  # noqa: D102 - inherited
+        return super().identity | {"size": self.size, "mode": self.mode}
+
+    def _take(self, rows: NDArray[np.int64]) -> Batch:
+        with ThreadPoolExecutor(available_threads()) as pool:
+            found = list(pool.map(self._try, rows))
+        kept, images = [], []
+        for row, pixels in zip(rows.tolist(), found, strict=True):
+            if isinstance(pixels, ValueError):
+                if not self.is_folder:
+                    raise pixels
+                warnings.warn(f"left out: {pixels}", UserWarning, stacklevel=7)
+                continue
+            if self.same_size:
+                self._first = self._first or (self.paths[row], pixels.shape)
+                _check_same(self.paths[row], pixels.shape, *self._first)
+            kept.append(row)
+            images.append(pixels)
+        return Batch(
+            np.stack(images) if self.same_size and images else objects(images),
+            np.array(kept, np.int64),
+            int(rows[-1]) + 1,
+            self.names_of(kept),
+            self.labels_of(kept),
+        )
+
+    def _try(self, row: int) -> NDArray[np.uint8] | ValueError:
+        try:
+            return read_image(self.paths[row], size=self.size, mode=self.mode, least=self.least)
+        except ValueError as error:
+            return error
+
+
+def read_image(
+    path: Path | IO[bytes],
+    *,
+    size: tuple[int, int] | None,
+    mode: Mode,
+    least: int | None = None,
+) -> NDArray[np.uint8]:
+    """Read an image.
+
+    Parameters
+    ----------
+    path : pathlib.Path or file of bytes
         File to read.
     size : tuple of int (height, width) or None
         Size to bring it to; None keeps its own.
     mode : {"rgb", "grey"}
         Three channels, or none.
+    least : int, default=None
+        If `size` is None: height and width that the image need not exceed. A JPEG of more than
+        eight times as much in both may be decoded at a half, a quarter or an eighth of its size.
 
     Returns
     -------
@@ -170,20 +173,23 @@ def read_image(path: Path, *, size: tuple[int, int] | None, mode: Mode) -> NDArr
     """
     from PIL import Image, ImageOps
 
+    what = str(path) if isinstance(path, Path) else "it"
+    longest = max(size) if size is not None else least
     try:
-        with warnings.catch_warnings():
+        with _OPENING, warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=_FORMATS) as image:
-                if size is not None:  # of a JPEG; it may still have to be turned
-                    image.draft(None, (_DRAFT * max(size), _DRAFT * max(size)))
-                flat = _flatten(ImageOps.exif_transpose(image), mode)
-                if size is not None and flat.size != (size[1], size[0]):
-                    flat = flat.resize((size[1], size[0]), Image.Resampling.BILINEAR)
-                return np.asarray(flat)
+            image = Image.open(path, formats=_FORMATS)
+        with image:
+            if longest is not None:  # of a JPEG; it may still have to be turned
+                image.draft(None, (_DRAFT * longest, _DRAFT * longest))
+            flat = _flatten(ImageOps.exif_transpose(image), mode)
+            if size is not None and flat.size != (size[1], size[0]):
+                flat = flat.resize((size[1], size[0]), Image.Resampling.BILINEAR)
+            return np.asarray(flat)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path} is too large: {error}") from error
+        raise ValueError(f"{what} is too large: {error}") from error
     except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
-        raise ValueError(f"{path} is damaged or not an image: {error}") from error
+        raise ValueError(f"{what} is damaged or not an image: {error}") from error
 
 
 def _flatten(image: "Image", mode: Mode) -> "Image":
@@ -200,30 +206,12 @@ def _flatten(image: "Image", mode: Mode) -> "Image":
     return image.convert("RGB" if mode == "rgb" else "L")
 
 
-def _read_all(
-    paths: list[Path], size: tuple[int, int] | None, mode: Mode
-) -> tuple[NDArray[np.uint8], list[int]]:
-    """Read the images that can be read, and say which those are."""
-    X: NDArray[np.uint8] = np.empty((0, 0, 0), np.uint8)
-    kept: list[int] = []
-    for i, path in enumerate(paths):
-        try:
-            pixels = read_image(path, size=size, mode=mode)
-        except ValueError as error:
-            warnings.warn(f"left out: {error}", UserWarning, stacklevel=6)
-            continue
-        if not kept:
-            X = np.empty((len(paths), *pixels.shape), np.uint8)
-        if pixels.shape != X.shape[1:]:
-            raise ValueError(
-                f"{path} has {pixels.shape[0]} × {pixels.shape[1]} pixels (height × width) and "
-                f"{paths[kept[0]]} has {X.shape[1]} × {X.shape[2]}; give image_size=(height, width)"
-            )
-        X[len(kept)] = pixels
-        kept.append(i)
-    if not kept:
-        raise ValueError(f"none of {len(paths)} images can be read, the first is {paths[0]}")
-    return X[: len(kept)], kept
+def _check_same(path: Path, shape: tuple[int, ...], first: Path, expected: tuple[int, ...]) -> None:
+    if shape != expected:
+        raise ValueError(
+            f"{path} has {shape[0]} × {shape[1]} pixels (height × width) and {first} has "
+            f"{expected[0]} × {expected[1]}; give image_size=(height, width)"
+        )
 
 
 def _check_options(image_size: Any, mode: Any) -> tuple[int, int] | None:

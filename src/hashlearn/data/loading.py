@@ -1,28 +1,36 @@
-"""One function that loads the named data sets and your own."""
+"""Named data sets and your own, read at once or a batch at a time."""
 
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hashlearn.data import images, parquet, vecs
-from hashlearn.data.arrays import load_npy, load_npz
+import numpy as np
+
+from hashlearn.data import images, tables, textfiles, vecs
+from hashlearn.data.arrays import load_npz, map_npy
 from hashlearn.data.catalog import NAMES, load_named
 from hashlearn.data.dataset import Dataset
-from hashlearn.data.images import Mode
+from hashlearn.data.huggingface import HuggingFaceSource, is_hugging_face
+from hashlearn.data.images import ImageSource, Mode
 from hashlearn.data.locations import files_in
+from hashlearn.data.source import ArraySource, Source
+from hashlearn.data.tables import TableSource
+from hashlearn.data.textfiles import RecordSource, TextFileSource
 
-_PARQUET_OPTIONS = ("column", "label_column", "name_column")
-_IMAGE_OPTIONS = ("image_size", "mode")
+_COLUMNS = ("column", "label_column", "name_column")
+_IMAGES = ("image_size", "mode")
 _ARRAYS: dict[str, Callable[[Path], Dataset]] = {
-    ".npy": load_npy,
     ".npz": load_npz,
     **dict.fromkeys(vecs.SUFFIXES, vecs.load_vecs),
 }
+_RECORDS = ", ".join(textfiles.RECORDS)
+_TABLES = ", ".join(tables.SUFFIXES)
 _ALLOWED = (
-    f"named data sets are {', '.join(NAMES)}; paths lead to a file ending in .npy, .npz, "
-    f"{', '.join(vecs.SUFFIXES)} or .parquet, to an image ({', '.join(images.SUFFIXES)}), or to a "
-    "folder of images, of .parquet files, or of a benchmark's vectors (*_base.fvecs, *_query.fvecs)"
+    f"named data sets are {', '.join(NAMES)}; paths lead to a file of vectors (.npy, .npz, "
+    f"{', '.join(vecs.SUFFIXES)}), a table ({_TABLES}), texts ({_RECORDS}, .txt), an image "
+    f"({', '.join(images.SUFFIXES)}), or to a folder of tables, texts or images, or of a "
+    "benchmark's vectors (*_base.fvecs, *_query.fvecs)"
 )
 
 
@@ -41,20 +49,22 @@ def load_dataset(
     Parameters
     ----------
     name_or_path : str or path-like
-        Name of one of `datasets`, or path of an ``.npy``, ``.npz``, ``.fvecs``, ``.bvecs``,
-        ``.ivecs`` or ``.parquet`` file, a folder of Parquet files, an image, a folder of images, or
-        one of ``*_base.fvecs``, ``*_query.fvecs`` and perhaps ``*_learn.fvecs`` (or ``.bvecs``),
-        which become the parts ``"train"``, ``"test"`` and ``"learn"``. A string that is a name
-        means the named data set: write ``"./mnist"`` for a folder of that name.
+        Name of one of `datasets`, or path of vectors (``.npy``, ``.npz``, ``.fvecs``, ``.bvecs``,
+        ``.ivecs``), of a table (``.parquet``, ``.arrow``, ``.feather``), of texts (``.csv``,
+        ``.tsv``, ``.jsonl``, ``.ndjson``, ``.txt``) or of an image; or of a folder of tables, texts
+        or images, or of ``*_base.fvecs``, ``*_query.fvecs`` and perhaps ``*_learn.fvecs`` (or
+        ``.bvecs``), which become the parts ``"train"``, ``"test"`` and ``"learn"``. A string that
+        is a name means the named data set: write ``"./mnist"`` for a folder of that name.
     download : bool, default=True
         Whether a named data set that is not here may be downloaded to the user's cache.
     column : str, default=None
-        Parquet only: column of lists of numbers. None takes all columns of numbers but the
-        following two.
+        Tables and records of texts: column of the items. Of a table, None takes all columns of
+        numbers but the following two as one vector; of records, the only other column, or
+        ``"text"``.
     label_column : str, default=None
-        Parquet only: column of labels.
+        Tables and records: column of labels.
     name_column : str, default=None
-        Parquet only: column of item names.
+        Tables and records: column of item names.
     image_size : tuple of int (height, width), default=None
         Images only: size to bring every image to. None keeps their size, which must be the same.
     mode : {"rgb", "grey"}, default="rgb"
@@ -102,9 +112,83 @@ def load_dataset(
     """
     if not isinstance(name_or_path, str | os.PathLike):
         raise TypeError(f"name_or_path must be a string or a path, got {name_or_path!r}")
-    if not os.fspath(name_or_path):  # pathlib would take it for the working directory
-        raise ValueError(f"name_or_path is empty; {_ALLOWED}")
-    given = {
+    return open_source(
+        name_or_path,
+        download=download,
+        column=column,
+        label_column=label_column,
+        name_column=name_column,
+        image_size=image_size,
+        mode=mode,
+    ).read()
+
+
+def open_source(
+    data: Any,
+    *,
+    download: bool = True,
+    column: str | None = None,
+    label_column: str | None = None,
+    name_column: str | None = None,
+    image_size: tuple[int, int] | None = None,
+    mode: Mode = "rgb",
+    same_size: bool = True,
+    least: int | None = None,
+) -> Source:
+    """Open data to be read a batch at a time.
+
+    Parameters
+    ----------
+    data : str, path-like, Dataset, ndarray or datasets.Dataset
+        What :func:`load_dataset` takes; a `Dataset`, or its array `X`; or a data set of the library
+        `datasets` of Hugging Face, streamed ones too.
+    download : bool, default=True
+        As in :func:`load_dataset`, as the following.
+    column : str, default=None
+        Column of the items.
+    label_column : str, default=None
+        Column of labels.
+    name_column : str, default=None
+        Column of item names.
+    image_size : tuple of int (height, width), default=None
+        Size to bring images to.
+    mode : {"rgb", "grey"}, default="rgb"
+        Whether images have three channels, or none.
+    same_size : bool, default=True
+        Whether image files must be of one size. If not, each comes in its own, unless `image_size`
+        is given: for features that bring them to the size that they need.
+    least : int, default=None
+        Height and width that image files of any size need not exceed, which may save decoding all
+        pixels of a large JPEG.
+
+    Returns
+    -------
+    Source
+        The data. Tables, texts and images are read from their files a batch at a time, ``.npy``
+        files are mapped; others are in memory.
+
+    Raises
+    ------
+    TypeError
+        If `data` is of no such type.
+    FileNotFoundError
+        As :func:`load_dataset`, as the following.
+    ConnectionError
+        If a download fails.
+    PermissionError
+        If a download cannot be written.
+    ImportError
+        If pyarrow is needed and is not installed.
+    ValueError
+        If the data are not what :func:`load_dataset` takes.
+
+    Examples
+    --------
+    >>> source = open_source(np.eye(5))
+    >>> [batch.X.shape for batch in source.batches(size=2)]
+    [(2, 5), (2, 5), (1, 5)]
+    """
+    given: dict[str, Any] = {
         name: value
         for name, value in (
             ("column", column),
@@ -115,56 +199,85 @@ def load_dataset(
         )
         if value is not None
     }
-    if isinstance(name_or_path, str) and name_or_path in NAMES:
-        _refuse(given, (), f"the named data set {name_or_path}")
-        return load_named(name_or_path, download=download)
-    return _load_path(Path(name_or_path), given)
-
-
-def _load_path(path: Path, options: dict[str, Any]) -> Dataset:
+    if isinstance(data, Dataset | np.ndarray):
+        _refuse(given, (), "items in memory")
+        return ArraySource(data if isinstance(data, Dataset) else Dataset("array", data))
+    if is_hugging_face(data):
+        return HuggingFaceSource(data, **given)
+    if not isinstance(data, str | os.PathLike):
+        raise TypeError(f"data must be a name, a path, a Dataset or an array, got {type(data)}")
+    if not os.fspath(data):  # pathlib would take it for the working directory
+        raise ValueError(f"name_or_path is empty; {_ALLOWED}")
+    if isinstance(data, str) and data in NAMES:
+        _refuse(given, (), f"the named data set {data}")
+        return ArraySource(load_named(data, download=download))
+    path = Path(data)
     if not path.exists():
         if path.suffix or len(path.parts) > 1:
             raise FileNotFoundError(f"there is no file or folder {path}; {_ALLOWED}")
         raise ValueError(f"{str(path)!r} is no named data set, file or folder; {_ALLOWED}")
     if path.is_dir():
-        return _load_folder(path, options)
+        return _open_folder(path, given, {"same_size": same_size, "least": least})
+    return _open_file(path, given, {"same_size": same_size, "least": least})
+
+
+def _open_file(path: Path, options: dict[str, Any], sizes: dict[str, Any]) -> Source:
     suffix = path.suffix.lower()
-    if suffix == parquet.SUFFIX:
-        _refuse(options, _PARQUET_OPTIONS, "a Parquet file")
-        return parquet.load_parquet(path, **options)
+    if suffix in tables.SUFFIXES:
+        _refuse(options, _COLUMNS + _IMAGES, "a table")
+        return TableSource(path, **options)
+    if suffix in textfiles.RECORDS:
+        _refuse(options, _COLUMNS, f"a {suffix} file")
+        return RecordSource(path, **options)
     if suffix in images.SUFFIXES:
-        _refuse(options, _IMAGE_OPTIONS, "an image")
-        return images.load_image(path, **options)
+        _refuse(options, _IMAGES, "an image")
+        return ImageSource(path, **options, **sizes)
+    if suffix == ".npy":
+        _refuse(options, (), "an .npy file")
+        return ArraySource(map_npy(path), path)
     if suffix in _ARRAYS:
         _refuse(options, (), f"an {suffix} file")
-        return _ARRAYS[suffix](path)
+        return ArraySource(_ARRAYS[suffix](path), path)
+    if suffix in textfiles.TEXTS and suffix:
+        _refuse(options, (), "a text")
+        return TextFileSource(path)
     raise ValueError(f"{path} has the unknown extension {path.suffix!r}; {_ALLOWED}")
 
 
-def _load_folder(folder: Path, options: dict[str, Any]) -> Dataset:
+def _open_folder(folder: Path, options: dict[str, Any], sizes: dict[str, Any]) -> Source:
+    """Open a folder of files of one kind; texts beside them, such as a list, are left alone."""
     kinds = {
         "images": images.SUFFIXES,
-        "Parquet files": (parquet.SUFFIX,),
+        "tables": tables.SUFFIXES,
         "vector files": vecs.SUFFIXES,
+        "texts": textfiles.RECORDS,
+        "text files": textfiles.TEXTS,
     }
     allowed = tuple(suffix for suffixes in kinds.values() for suffix in suffixes)
+    read = ", ".join(filter(None, allowed))
     found = {file.suffix.lower() for file in files_in(folder, allowed)}
     here = [kind for kind, suffixes in kinds.items() if found & set(suffixes)]
     if not here:
-        raise ValueError(
-            f"{folder} holds no {', '.join(kinds)}; extensions read: {', '.join(allowed)}"
-        )
-    if len(here) > 1:
-        raise ValueError(f"{folder} holds both {' and '.join(here)}; give a folder of one kind")
-    what = f"a folder of {here[0]}"
-    if here == ["Parquet files"]:
-        _refuse(options, _PARQUET_OPTIONS, what)
-        return parquet.load_parquet(folder, **options)
-    if here == ["images"]:
-        _refuse(options, _IMAGE_OPTIONS, what)
-        return images.load_images(folder, **options)
+        raise ValueError(f"{folder} holds no {', '.join(kinds)}; extensions read: {read}")
+    first, *others = here
+    if clash := [kind for kind in others if not kind.startswith("text")]:
+        raise ValueError(f"{folder} holds both {first} and {clash[0]}; give a folder of one kind")
+    what = f"a folder of {first}"
+    if first == "tables":
+        _refuse(options, _COLUMNS + _IMAGES, what)
+        return TableSource(folder, **options)
+    if first == "images":
+        _refuse(options, _IMAGES, what)
+        return ImageSource(folder, **options, **sizes)
+    if first == "texts":
+        _refuse(options, _COLUMNS, what)
+        return RecordSource(folder, **options)
     _refuse(options, (), what)
-    return vecs.load_vecs_folder(folder)
+    return (
+        ArraySource(vecs.load_vecs_folder(folder))
+        if first == "vector files"
+        else TextFileSource(folder)
+    )
 
 
 def _refuse(options: dict[str, Any], allowed: tuple[str, ...], what: str) -> None:

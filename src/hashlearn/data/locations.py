@@ -1,7 +1,8 @@
 """Where files are looked for, and how errors name them."""
 
+import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -126,6 +127,27 @@ def files_in(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
     ]
     # paths themselves compare without regard to case on Windows
     return sorted(found, key=lambda path: path.relative_to(folder).parts)
+
+
+def stamp_of(paths: Sequence[Path]) -> str:
+    """Sum up which files there are, how long they are and when they were last changed.
+
+    Parameters
+    ----------
+    paths : sequence of pathlib.Path
+        Files.
+
+    Returns
+    -------
+    str
+        A checksum in hexadecimal: another one as soon as a file is added, renamed or changed. What
+        the files hold is not read.
+    """
+    stamp = hashlib.sha256()
+    for path in paths:
+        about = path.stat()
+        stamp.update(f"{path.absolute()}\0{about.st_size}\0{about.st_mtime_ns}\n".encode())
+    return stamp.hexdigest()
 
 
 @contextmanager

@@ -84,7 +84,7 @@ def test_a_folder_is_read_in_the_order_of_its_paths(write, tmp_path):
 def test_files_of_a_folder_must_agree(write, tmp_path):
     write("all/a.parquet", v=pa.array([1.0]))
     write("all/b.parquet", v=pa.array([1]))
-    with pytest.raises(ValueError, match=r"b.parquet has other columns or types"):
+    with pytest.raises(ValueError, match=r"b.parquet: it has other columns or types"):
         load_dataset(tmp_path / "all")
 
 
@@ -118,7 +118,10 @@ def test_wrong_lists_are_refused_with_the_name_of_the_file(write, values, messag
         ({"column": "v", "label_column": "day"}, "integer dtype"),
         ({"column": "v", "name_column": "day"}, "strings or whole numbers"),
         ({"name_column": "gaps"}, "no columns of numbers among .* column=..."),
-        ({"column": "v", "image_size": (2, 2)}, "image_size cannot be given with a Parquet file"),
+        (
+            {"column": "v", "image_size": (2, 2)},
+            "image_size and mode cannot be given: 'v' holds vectors",
+        ),
     ],
 )
 def test_wrong_columns_are_refused(write, options, message):

@@ -1,0 +1,102 @@
+"""Sources whose items are one file each."""
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hashlearn.data.dataset import Kind
+from hashlearn.data.locations import files_in, stamp_of
+from hashlearn.data.source import BATCH_ROWS, Batch, Source
+
+
+class FileSource(Source):
+    """Read a folder of files, or one file.
+
+    The names of items are their paths from the folder on, in their order. If every file is in a
+    sub-folder, those of the first level are the classes.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        File, or folder. Its sub-folders are read too; hidden files and folders are left out.
+    kind : {"images", "texts"}
+        What the items are.
+    suffixes : tuple of str
+        Extensions of the files of a folder; others are left out.
+
+    Raises
+    ------
+    ValueError
+        If there are no files.
+    """
+
+    def __init__(self, path: Path, kind: Kind, suffixes: tuple[str, ...]) -> None:
+        self.is_folder = path.is_dir()
+        super().__init__(path.resolve().name if self.is_folder else path.stem, str(path), kind)
+        self.paths = files_in(path, suffixes) if self.is_folder else [path]
+        if not self.paths:
+            raise ValueError(f"{path} has no {kind}; extensions read: {', '.join(suffixes)}")
+        folder = path if self.is_folder else path.parent
+        self._names = [file.relative_to(folder) for file in self.paths]
+        self._classes: tuple[str, ...] | None = None
+        if all(len(name.parts) > 1 for name in self._names):
+            self._classes = tuple(sorted({name.parts[0] for name in self._names}))
+
+    @property
+    def n_rows(self) -> int:  # noqa: D102 - inherited
+        return len(self.paths)
+
+    @property
+    def label_names(self) -> tuple[str, ...] | None:  # noqa: D102 - inherited
+        return self._classes
+
+    @property
+    def identity(self) -> dict[str, Any]:  # noqa: D102 - inherited
+        return {self.kind: stamp_of(self.paths)}
+
+    def batches(self, size: int = BATCH_ROWS, start: int = 0) -> Iterator[Batch]:  # noqa: D102
+        yield from self.some(np.arange(start, len(self.paths)), size)
+
+    def some(self, rows: NDArray[np.int64], size: int = BATCH_ROWS) -> Iterator[Batch]:  # noqa: D102
+        for first in range(0, len(rows), size):
+            yield self._take(rows[first : first + size])
+
+    @abstractmethod
+    def _take(self, rows: NDArray[np.int64]) -> Batch:
+        """Read the files of these rows."""
+
+    def names_of(self, rows: Sequence[int]) -> tuple[str, ...]:
+        """Name items.
+
+        Parameters
+        ----------
+        rows : sequence of int
+            Their rows.
+
+        Returns
+        -------
+        tuple of str
+            Paths from the folder on, with slashes.
+        """
+        return tuple(self._names[row].as_posix() for row in rows)
+
+    def labels_of(self, rows: Sequence[int]) -> NDArray[Any] | None:
+        """Name the classes of items.
+
+        Parameters
+        ----------
+        rows : sequence of int
+            Their rows.
+
+        Returns
+        -------
+        ndarray of shape (n,), str, or None
+            Sub-folders of the first level; None if some file is in none.
+        """
+        if self._classes is None:
+            return None
+        return np.array([self._names[row].parts[0] for row in rows], dtype=str)
