@@ -8,6 +8,7 @@ import zlib
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -690,6 +691,9 @@ def test_estimators_are_read_as_they_were(tmp_path):
     storage.write_estimators(path, [first, second])
     one, two = storage.read_estimators(path, find_class)
     assert one.get_params(deep=False) == {"factor": 2.5, "seed": None}
+    storage.write_estimators(path, [Scaler(factor=Path("a") / "b.onnx")])
+    (step,) = storage.read_estimators(path, {"Scaler": Scaler}.__getitem__)
+    assert step.factor == os.fspath(Path("a") / "b.onnx")
     storage.write_estimators(path, [Scaler(factor=abs)])
     assert storage.read_estimators(path, find_class)[0].factor is None
     assert two.get_params(deep=False) == {"factor": 1.0, "seed": 3}

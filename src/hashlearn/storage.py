@@ -230,7 +230,7 @@ def write_estimators(path: str | os.PathLike[str], steps: Sequence[Any]) -> None
         Objects that follow scikit-learn's contract: all parameters in ``get_params``, everything
         learned in attributes that end in an underscore and hold arrays, plain values, or
         dictionaries of arrays. A parameter that is a RandomState or a callable is of use in a fit
-        only; it is written as None.
+        only; it is written as None. A path is written as a string.
 
     Raises
     ------
@@ -339,6 +339,8 @@ def _plain(value: Any, name: str) -> Any:
         return value.item()
     if value is None or isinstance(value, bool | int | float | str):
         return value
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
     raise TypeError(f"cannot save {name}: {type(value).__name__} is neither an array nor plain")
 
 
