@@ -3,7 +3,17 @@ import pytest
 from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.preprocessing import Normalizer, StandardScaler
 
-from hashlearn.features import BagOfWords, Gist, Pixels, Topics, feature_classes, make_features
+from hashlearn.features import (
+    BagOfWords,
+    Gist,
+    OnnxBackbone,
+    Pixels,
+    SentenceTransformersBackbone,
+    Topics,
+    TransformersBackbone,
+    feature_classes,
+    make_features,
+)
 
 
 def test_names_become_transformers_in_their_order():
@@ -41,5 +51,7 @@ def test_classes_are_listed_by_their_own_names():
     assert feature_classes() == {
         "Pixels": Pixels, "Gist": Gist, "BagOfWords": BagOfWords, "Topics": Topics,
         "TfidfTransformer": TfidfTransformer, "StandardScaler": StandardScaler,
-        "Normalizer": Normalizer,
+        "Normalizer": Normalizer, "OnnxBackbone": OnnxBackbone,
+        "TransformersBackbone": TransformersBackbone,
+        "SentenceTransformersBackbone": SentenceTransformersBackbone,
     }  # fmt: skip

@@ -5,12 +5,19 @@ from typing import Any
 from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.preprocessing import Normalizer, StandardScaler
 
+from hashlearn.features.backbone import Backbone
 from hashlearn.features.bagofwords import BagOfWords
 from hashlearn.features.gist import Gist
+from hashlearn.features.onnxbackbone import OnnxBackbone
 from hashlearn.features.pixels import Pixels
+from hashlearn.features.sentencetransformersbackbone import SentenceTransformersBackbone
 from hashlearn.features.topics import Topics
+from hashlearn.features.transformersbackbone import TransformersBackbone
 
-__all__ = ["BagOfWords", "Gist", "Pixels", "Topics", "feature_classes", "make_features"]
+__all__ = [
+    "Backbone", "BagOfWords", "Gist", "OnnxBackbone", "Pixels", "SentenceTransformersBackbone",
+    "Topics", "TransformersBackbone", "feature_classes", "make_features",
+]  # fmt: skip
 
 _FEATURES: dict[str, Any] = {
     "pixels": Pixels,
@@ -18,8 +25,16 @@ _FEATURES: dict[str, Any] = {
     "bagofwords": BagOfWords,
     "tfidf": TfidfTransformer,
     "topics": Topics,
+    "onnx": OnnxBackbone,
+    "transformers": TransformersBackbone,
+    "sentence-transformers": SentenceTransformersBackbone,
     "standardize": StandardScaler,
     "l2": Normalizer,
+}
+_BACKBONES = {  # and what stands behind their names
+    "onnx": "resnet50.onnx",
+    "transformers": "facebook/dinov2-small",
+    "sentence-transformers": "sentence-transformers/all-MiniLM-L6-v2",
 }
 _SIZES = {"bagofwords": "n_terms", "topics": "n_topics"}
 
@@ -34,8 +49,12 @@ def make_features(names: str) -> list[Any]:
         ``"bagofwords"`` (texts to counts of words), ``"tfidf"`` (counts to weights of words, rows
         of length 1), ``"topics"`` (counts to shares of topics), ``"standardize"`` (mean 0 and
         variance 1 for each feature), ``"l2"`` (rows of length 1), or several in their order, as
-        ``"pixels,l2"``. Words and topics may be numbered: ``"bagofwords:5000,topics:32"``. An empty
-        string or ``"none"`` names nothing.
+        ``"pixels,l2"``. Words and topics may be numbered: ``"bagofwords:5000,topics:32"``.
+        Pretrained networks, of images or texts, are named with their file, or folder, or name on
+        the Hugging Face hub: ``"onnx:networks/resnet50.onnx"``,
+        ``"transformers:facebook/dinov2-small"``,
+        ``"sentence-transformers:sentence-transformers/all-MiniLM-L6-v2"``; it must not hold a
+        comma. An empty string or ``"none"`` names nothing.
 
     Returns
     -------
@@ -44,8 +63,11 @@ def make_features(names: str) -> list[Any]:
 
     Raises
     ------
+    FileNotFoundError
+        If the file or folder of a network is not there.
     ValueError
-        If a name is unknown, or a number is none or stands behind a name that takes none.
+        If a name is unknown, a number is none or stands behind a name that takes none, or a network
+        is not named.
 
     Examples
     --------
@@ -58,13 +80,16 @@ def make_features(names: str) -> list[Any]:
         return []
     transformers = []
     for part in names.split(","):
-        name, colon, size = part.strip().partition(":")
+        name, colon, argument = part.strip().partition(":")
         if name not in _FEATURES:
             raise ValueError(
                 f"unknown features {part!r}; there are: {', '.join(_FEATURES)}, none; "
                 "join several by commas"
             )
-        transformers.append(_FEATURES[name](**_size(name, size) if colon else {}))
+        if name in _BACKBONES:
+            transformers.append(_make_backbone(name, argument))
+        else:
+            transformers.append(_FEATURES[name](**_size(name, argument) if colon else {}))
     return transformers
 
 
@@ -85,3 +110,11 @@ def _size(name: str, size: str) -> dict[str, int]:
     if not size.isdecimal() or int(size) < 1:
         raise ValueError(f"{name} takes a number as in {name}:64, got {size!r}")
     return {_SIZES[name]: int(size)}
+
+
+def _make_backbone(name: str, model: str) -> Any:
+    if not model:
+        raise ValueError(f"{name} takes a network, as in {name}:{_BACKBONES[name]}")
+    backbone = _FEATURES[name](model)
+    backbone.check_source()
+    return backbone
