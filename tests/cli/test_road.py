@@ -71,6 +71,33 @@ def test_images_come_in_the_size_and_colours_of_the_model(run, features):
         np.testing.assert_array_equal(np.load("a.npy"), models.encode(model, pixels[None]))
 
 
+def test_images_pass_through_a_network_in_a_file(run, folder):
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    pixels = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.UINT8, ["n", 4, 4, 3])
+    flat = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, ["n", 48])
+    nodes = [
+        onnx.helper.make_node("Cast", ["x"], ["f"], to=onnx.TensorProto.FLOAT),
+        onnx.helper.make_node("Flatten", ["f"], ["y"]),
+    ]
+    graph = onnx.helper.make_graph(nodes, "flat", [pixels], [flat])
+    opset = onnx.helper.make_opsetid("", 17)
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[opset], ir_version=8), "flat.onnx")
+    options = ("--features", "onnx:flat.onnx,standardize", "--method", "lsh", "--bits", 16)
+    run("fit", "photos", "--image-size", "8x8", *options, "-o", "n.model")
+    (folder / "flat.onnx").unlink()
+    run("encode", "n.model", "photos", "-o", "n.npy")
+    model = hashlearn.load("n.model")
+    images = [
+        np.asarray(Image.fromarray(image).resize((4, 4), Image.Resampling.BILINEAR))
+        for image in hashlearn.load_dataset("photos", image_size=(8, 8)).X
+    ]
+    rows = np.stack(images).reshape(24, 48).astype(np.float32)
+    np.testing.assert_array_equal(np.load("n.npy"), models.encode(model[1:], rows))
+    missing = run("fit", "photos", "--features", "onnx:flat.onnx", "-o", "m.model", code=2)
+    assert "there is no file flat.onnx" in missing.err
+
+
 def test_a_name_means_the_data_set_also_beside_a_folder_of_that_name(run, folder):
     (folder / "digits").mkdir()
     run("fit", "digits", "--bits", "8", "-o", "d.model")

@@ -16,7 +16,7 @@ from hashlearn.data.arrays import read_npy, read_npz
 from hashlearn.data.catalog import NAMES
 from hashlearn.data.images import are_images
 from hashlearn.data.locations import naming
-from hashlearn.features import Gist, Pixels
+from hashlearn.features import Backbone, Gist, Pixels
 from hashlearn.models import Model, encode, hasher_of
 from hashlearn.storage import replacing
 
@@ -87,7 +87,11 @@ def load_items_for(model: Model, data: str, **columns: Any) -> Dataset:
     if data in NAMES or not are_images(Path(data)):
         return load_items(data, **columns)
     first = model if hasher_of(model) is model else model.steps[0][1]
-    shape = first.image_shape_ if isinstance(first, Gist | Pixels) else ()
+    if isinstance(first, Backbone) and first.item_kind_ == "images" and not first.image_shape_:
+        return load_items(data, **columns)  # it takes any size
+    shape: tuple[int, ...] = ()
+    if isinstance(first, Backbone | Gist | Pixels):
+        shape = first.image_shape_ or ()
     shape = first.item_shape_ if getattr(first, "accepts_images", False) else shape
     if len(shape) < 2:
         raise ValueError(f"the model takes vectors, not images such as {data}")

@@ -33,8 +33,9 @@ Features = Annotated[
     typer.Option(
         help="What makes vectors of the items: pixels, gist, bagofwords, tfidf, topics, "
         "standardize, l2, none, or several joined by commas, some with a number, as "
-        "bagofwords,topics:32. Default: pixels for images, bagofwords,topics for texts, none for "
-        "vectors.",
+        "bagofwords,topics:32; or a pretrained network, as onnx:FILE, transformers:FOLDER or "
+        "sentence-transformers:NAME. Default: pixels for images, bagofwords,topics for texts, "
+        "none for vectors.",
     ),
 ]
 Parameters = Annotated[

@@ -51,13 +51,14 @@ def fit(
     """  # numpydoc ignore=PR01
     from hashlearn.benchmark import default_features, make_hasher
     from hashlearn.cli.files import check_output, load_items
+    from hashlearn.features import make_features
     from hashlearn.models import make_model, save
 
     check_output(output)
     hasher = make_hasher(method, bits, settings_in(parameters), seed)
+    steps = None if features is None else make_features(features)  # before the items are read
     dataset = load_items(data, size=image_size, grey=grey, column=column, label_column=label_column)
-    names = default_features(dataset.X, method) if features is None else features
-    model = make_model(names, hasher)
+    model = make_model(default_features(dataset.X, method) if steps is None else steps, hasher)
     progress(f"fitting {type(hasher).__name__} to {len(dataset):,} items")
     model.fit(dataset.X, dataset.y)
     save(model, output)
