@@ -24,7 +24,7 @@ EVALUATE = ("evaluate", "vectors.npz", "-o", "OUT")
 WRONG = [
     (("fit", "absent.npy", "-o", "OUT"), "there is no file or folder absent.npy"),
     (("fit", "mnits", "-o", "OUT"), "'mnits' is no named data set, file or folder"),
-    (("fit", "notes.txt", "-o", "OUT"), "notes.txt has the unknown extension '.txt'"),
+    (("fit", "notes.xml", "-o", "OUT"), "notes.xml has the unknown extension '.xml'"),
     (("fit", "broken.png", "-o", "OUT"), "broken.png is damaged or not an image"),
     (("fit", "broken.npz", "-o", "OUT"), "broken.npz is not an .npz file, is damaged"),
     (("fit", "new.jpg", "-o", "OUT"), "minimum of 2 is required"),
@@ -51,7 +51,7 @@ WRONG = [
                                        "it takes image_size, mode"),
     (("fit", "vectors.npz", "-o", "absent/out"), "the folder absent does not exist"),
     (("fit", "vectors.npz", "-o", "photos"), "photos is a folder; give the name of a file"),
-    ((*ENCODE, "codes.txt"), "the file must end in .npz or .npy, got codes.txt"),
+    ((*ENCODE, "codes.txt"), "the file must end in .npz or .npy or .parquet, got"),
     ((*ENCODE, "absent/out.npz"), "the folder absent does not exist"),
     (("encode", "absent.model", "vectors.npz", "-o", "OUT.npz"), "there is no file absent.model"),
     (("encode", "photos", "vectors.npz", "-o", "OUT.npz"), "photos is a folder, not a hashlearn"),
@@ -61,8 +61,8 @@ WRONG = [
     (("encode", "photos.model", "bare.npy", "-o", "OUT.npz"), "X has 16 features, but Pixels"),
     (("encode", "vectors.model", "narrow.npy", "-o", "OUT.npz"), "X has 15 features, but ITQ is"),
     (("index", "absent.npz", "-o", "OUT"), "there is no file absent.npz"),
-    (("index", "photos", "-o", "OUT"), "there is no file photos"),
-    (("index", "new.jpg", "-o", "OUT"), "codes are read from files ending in .npz or .npy or .txt"),
+    (("index", "photos", "-o", "OUT"), "photos holds no codes, or no Parquet files"),
+    (("index", "new.jpg", "-o", "OUT"), "codes are read from files ending in .npz or .npy or"),
     (("index", "notes.txt", "-o", "OUT"), "notes.txt: hash 1 is not a hexadecimal number: 'no da"),
     (("index", "broken.npz", "-o", "OUT"), "broken.npz is not an .npz file, is damaged"),
     (("index", "cut.npy", "-o", "OUT"), "cut.npy is not an .npy file, is damaged"),
@@ -149,6 +149,7 @@ def bad(folder):
     np.savez("named.npz", codes=codes, names=np.array(["one"]))
     np.savez("lines.npz", codes=codes, names=np.array(["a\nb", "c"]))
     (folder / "notes.txt").write_text("no data")
+    (folder / "notes.xml").write_text("<no/>")
     (folder / "hollow").mkdir()
     for name, text in (
         ("empty.txt", "\n\n"), ("long.txt", "0f\n0ff\n"), ("empty.csv", ""),

@@ -44,7 +44,7 @@ def test_the_entry_point_is_main():
 def test_every_command_is_listed(run):
     page = plain(run("--help").out)
     assert set(COMMANDS) == {
-        "demo", "datasets", "methods", "fit", "encode", "index", "search", "duplicates",
+        "demo", "datasets", "methods", "fit", "encode", "index", "build", "search", "duplicates",
         "evaluate", "bench", "report",
     }  # fmt: skip
     for name, command in COMMANDS.items():

@@ -14,7 +14,7 @@ import typer
 from hashlearn.cli.bench import bench
 from hashlearn.cli.pairs import duplicates
 from hashlearn.cli.report import report
-from hashlearn.cli.road import encode, fit, index, search
+from hashlearn.cli.road import build, encode, fit, index, search
 from hashlearn.cli.scores import demo, evaluate
 from hashlearn.cli.show import message
 from hashlearn.cli.tables import datasets, methods
@@ -29,7 +29,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 for command in (
-    demo, datasets, methods, fit, encode, index, search, duplicates, evaluate, bench, report,
+    demo, datasets, methods, fit, encode, index, build, search, duplicates, evaluate, bench, report,
 ):  # fmt: skip
     app.command()(command)
 

@@ -2,28 +2,25 @@
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hashlearn import codefiles
 from hashlearn.cli.hashes import TEXTS, read_hashes
 from hashlearn.cli.options import image_size
-from hashlearn.cli.show import tracked
+from hashlearn.cli.show import progress_bar
 from hashlearn.codes import check_codes
 from hashlearn.data import Dataset, load_dataset
-from hashlearn.data.arrays import read_npy, read_npz
-from hashlearn.data.catalog import NAMES
-from hashlearn.data.images import are_images
 from hashlearn.data.locations import naming
-from hashlearn.features import Backbone, Gist, Pixels
-from hashlearn.models import Model, encode, hasher_of
-from hashlearn.storage import replacing
+from hashlearn.encoding import divided, encoded, open_for, rows_of
+from hashlearn.models import Model
 
-ARRAYS = (".npz", ".npy")
-"""Endings of files of codes that are written."""
+Codes: TypeAlias = NDArray[np.uint8]
+Names: TypeAlias = tuple[str, ...] | None
 
-CODES = (*ARRAYS, *TEXTS)
+CODES = (*codefiles.SUFFIXES, *TEXTS)
 """Endings of files of codes that are read."""
 
 
@@ -53,7 +50,7 @@ def load_items(
     ValueError
         If the data cannot be read, or an option does not fit its kind.
     """
-    options: dict[str, Any] = {name: value for name, value in columns.items() if value is not None}
+    options = given(columns)
     if (shape := image_size(size)) is not None:
         options["image_size"] = shape
     if grey:
@@ -61,8 +58,8 @@ def load_items(
     return load_dataset(data, **options)
 
 
-def load_items_for(model: Model, data: str, **columns: Any) -> Dataset:
-    """Load items for a model; images are brought to the size and colours that it learned from.
+def encode_items(model: Model, data: str, **columns: Any) -> tuple[Codes, Names]:
+    """Encode items, at a terminal under a progress bar.
 
     Parameters
     ----------
@@ -75,71 +72,45 @@ def load_items_for(model: Model, data: str, **columns: Any) -> Dataset:
 
     Returns
     -------
-    Dataset
-        The items.
+    codes : ndarray of shape (n, ceil(n_bits / 8)), uint8
+        Packed codes.
+    names : tuple of str or None
+        Names of the items.
 
     Raises
     ------
     ValueError
-        If the data cannot be read, an option does not fit its kind, or they are images and the
-        model takes vectors.
+        If the data cannot be read, an option does not fit its kind, they are images and the model
+        takes vectors, or there are none.
     """
-    if data in NAMES or not are_images(Path(data)):
-        return load_items(data, **columns)
-    first = model if hasher_of(model) is model else model.steps[0][1]
-    if isinstance(first, Backbone) and first.item_kind_ == "images" and not first.image_shape_:
-        return load_items(data, **columns)  # it takes any size
-    shape: tuple[int, ...] = ()
-    if isinstance(first, Backbone | Gist | Pixels):
-        shape = first.image_shape_ or ()
-    shape = first.item_shape_ if getattr(first, "accepts_images", False) else shape
-    if len(shape) < 2:
-        raise ValueError(f"the model takes vectors, not images such as {data}")
-    return load_items(data, size=f"{shape[0]}x{shape[1]}", grey=len(shape) == 2, **columns)
+    source = open_for(model, data, **given(columns))
+    batches = source.batches(rows_of(source, divided(model)[0]))
+    codes: list[Codes] = []
+    names: list[str] = []
+    with progress_bar() as progress:
+        for batch, part in encoded(model, batches):
+            codes.append(part)
+            names += batch.names or ()
+            progress("encoding", batch.stop, source.n_rows)
+    if not sum(map(len, codes)):
+        raise ValueError(f"{data} holds no item that can be read")
+    return np.concatenate(codes), tuple(names) or None
 
 
-def encode_items(model: Model, X: NDArray[Any]) -> NDArray[np.uint8]:
-    """Encode items in chunks, at a terminal under a progress bar.
+def given(options: dict[str, Any]) -> dict[str, Any]:
+    """Leave out options that were not given.
 
     Parameters
     ----------
-    model : Hasher or Pipeline
-        Fitted model.
-    X : ndarray of shape (n, ...), numeric
-        Items as the model takes them.
+    options : dict
+        Options, None where they were not given.
 
     Returns
     -------
-    ndarray of shape (n, ceil(n_bits / 8)), uint8
-        Packed codes.
+    dict
+        The others.
     """
-    rows = 8192
-    starts = tracked(range(0, len(X), rows), "encoding")
-    return np.concatenate([encode(model, X[i : i + rows]) for i in starts])
-
-
-def write_codes(
-    path: Path, codes: NDArray[np.uint8], n_bits: int, names: tuple[str, ...] | None
-) -> None:
-    """Write packed codes into a NumPy file, atomically.
-
-    Parameters
-    ----------
-    path : Path
-        A .npz file, which holds all, or a .npy file, which holds the codes alone.
-    codes : ndarray of shape (n, ceil(n_bits / 8)), uint8
-        Packed codes.
-    n_bits : int
-        Their length.
-    names : tuple of str or None
-        Names of the items.
-    """
-    extras: dict[str, Any] = {} if names is None else {"names": np.array(names, dtype=str)}
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        if path.suffix == ".npy":
-            np.save(file, codes)
-        else:
-            np.savez(file, codes=codes, n_bits=np.int64(n_bits), **extras)
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def read_codes(
@@ -170,9 +141,9 @@ def read_codes(
     ValueError
         If the file is damaged, holds something else, or codes of another length.
     """
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(f"there is no file {path}")
-    if path.suffix not in CODES:
+    if path.suffix not in CODES and not path.is_dir():
         raise ValueError(f"codes are read from files ending in {' or '.join(CODES)}, got {path}")
     stored: dict[str, NDArray[Any]]
     if path.suffix in TEXTS:
@@ -181,65 +152,9 @@ def read_codes(
         if names is not None:
             stored["names"] = np.array(names, dtype=str)
     else:
-        stored = {"codes": read_npy(path)} if path.suffix == ".npy" else read_npz(path)
+        stored = codefiles.read_codes(path)
     with naming(path):
         return _check_stored(stored, n_bits)
-
-
-def write_names(index: Path, names: tuple[str, ...] | None) -> None:
-    """Write the names of an index's items into a text file beside it, one a line.
-
-    Parameters
-    ----------
-    index : Path
-        File of the index.
-    names : tuple of str or None
-        Name of each item; None removes a file that an earlier index left.
-
-    Raises
-    ------
-    ValueError
-        If a name holds a line break.
-    """
-    path = _names_file(index)
-    if names is None:
-        path.unlink(missing_ok=True)
-        return
-    if broken := [name for name in names if "\n" in name or "\r" in name]:
-        raise ValueError(f"the name {broken[0]!r} holds a line break; rename the item")
-    with replacing(path) as temporary:
-        temporary.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
-
-
-def read_names(index: Path, ids: NDArray[np.int64]) -> dict[int, str] | None:
-    """Read the names of an index's items.
-
-    Parameters
-    ----------
-    index : Path
-        File of the index.
-    ids : ndarray of shape (n,), int64
-        Ids of its items, rising.
-
-    Returns
-    -------
-    dict of int to str, or None
-        Name of each id; None if the index came without.
-
-    Raises
-    ------
-    ValueError
-        If the file is no text, or holds another number of names.
-    """
-    path = _names_file(index)
-    if not path.is_file():
-        return None
-    with naming(path):
-        text = path.read_text(encoding="utf-8")
-    names = text.removesuffix("\n").split("\n") if text else []
-    if len(names) != len(ids):
-        raise ValueError(f"{path} holds {len(names)} names for {len(ids)} items; index again")
-    return dict(zip(ids.tolist(), names, strict=True))
 
 
 def check_output(path: Path, suffixes: tuple[str, ...] = ()) -> None:
@@ -299,7 +214,3 @@ def _check_stored(
             raise ValueError(f"names must be strings, one for each of {len(codes)} codes")
         names = tuple(stored["names"].tolist())
     return check_codes(codes, length), length, names
-
-
-def _names_file(index: Path) -> Path:
-    return index.with_name(index.name + ".names.txt")

@@ -10,20 +10,27 @@ from hashlearn import codes
 Data = Annotated[
     str,
     typer.Argument(
-        help="A data set by name (see `hashlearn datasets`), a .npy, .npz, .fvecs, .bvecs, .ivecs "
-        "or .parquet file, an image, or a folder of images, of .parquet files or of *_base.fvecs "
-        "and *_query.fvecs.",
+        help="A data set by name (see `hashlearn datasets`); vectors (.npy, .npz, .fvecs, .bvecs, "
+        ".ivecs), a table (.parquet, .arrow, .feather), texts (.csv, .tsv, .jsonl, .txt) or an "
+        "image; or a folder of images, of tables, of texts, or of *_base.fvecs and *_query.fvecs.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs, not a table.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 Column = Annotated[
-    str | None, typer.Option(help="Parquet: column of vectors. Default: all numeric columns.")
+    str | None,
+    typer.Option(
+        help="Tables: column of vectors, texts or images. Default: all numeric columns. CSV and "
+        "JSON Lines: column of texts. Default: text, or the only one."
+    ),
 ]
 NameColumn = Annotated[
-    str | None, typer.Option(help="Parquet: column that names the rows in results.")
+    str | None,
+    typer.Option(help="Tables, CSV and JSON Lines: column that names the rows in results."),
 ]
-LabelColumn = Annotated[str | None, typer.Option(help="Parquet: column of labels.")]
+LabelColumn = Annotated[
+    str | None, typer.Option(help="Tables, CSV and JSON Lines: column of labels.")
+]
 ImageSize = Annotated[
     str | None, typer.Option(help="Images: height and width to bring them to, as 64x64.")
 ]
@@ -36,6 +43,14 @@ Features = Annotated[
         "bagofwords,topics:32; or a pretrained network, as onnx:FILE, transformers:FOLDER or "
         "sentence-transformers:NAME. Default: pixels for images, bagofwords,topics for texts, "
         "none for vectors.",
+    ),
+]
+Sample = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        help="Learn from so many items at most, drawn at random; 0: from all. Methods that can "
+        "learn from a stream (lsh, itq, sph) then read them a batch at a time.",
     ),
 ]
 Parameters = Annotated[

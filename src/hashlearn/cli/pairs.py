@@ -115,15 +115,15 @@ def _open_codes(
     data: str, model: Path | None, column: str | None, name_column: str | None
 ) -> "tuple[HammingIndex, Mapping[int, str] | None]":
     """Open an index, or put codes or encoded items into one."""
-    from hashlearn.cli.files import CODES, encode_items, load_items_for, read_codes, read_names
+    from hashlearn.cli.files import CODES, encode_items, read_codes
+    from hashlearn.codefiles import read_names
     from hashlearn.index import HammingIndex
     from hashlearn.models import hasher_of, load
 
     if model is not None:
         fitted = load(model)
-        dataset = load_items_for(fitted, data, column=column, name_column=name_column)
-        n_bits, item_names = hasher_of(fitted).n_bits, dataset.item_names
-        codes = encode_items(fitted, dataset.X)
+        n_bits = hasher_of(fitted).n_bits
+        codes, item_names = encode_items(fitted, data, column=column, name_column=name_column)
     elif Path(data).suffix in CODES:
         codes, n_bits, item_names = read_codes(Path(data), None)
     else:

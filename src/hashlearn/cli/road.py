@@ -1,7 +1,7 @@
 """From files to ranked neighbours: fit, encode, index, search."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
@@ -17,6 +17,7 @@ from hashlearn.cli.options import (
     LabelColumn,
     NameColumn,
     Parameters,
+    Sample,
     Seed,
     settings_in,
 )
@@ -25,8 +26,12 @@ from hashlearn.cli.show import (
     print_json,
     print_table,
     progress,
+    progress_bar,
     report,
 )
+
+if TYPE_CHECKING:
+    from hashlearn.data import Source
 
 # The stations are imported inside the commands: `hashlearn --help` must answer at once.
 
@@ -43,28 +48,93 @@ def fit(
     label_column: LabelColumn = None,
     image_size: ImageSize = None,
     grey: Grey = False,
+    sample: Sample = 100_000,
     as_json: AsJson = False,
 ) -> None:
-    """Learn codes from all items of a data set and save the model.
+    """Learn codes from the items of a data set and save the model.
 
     Example: `hashlearn fit photos/ --image-size 32x32 --method itq --bits 64 -o photos.model`
     """  # numpydoc ignore=PR01
-    from hashlearn.benchmark import default_features, make_hasher
-    from hashlearn.cli.files import check_output, load_items
-    from hashlearn.features import make_features
-    from hashlearn.models import make_model, save
+    from hashlearn.cli.files import check_output
+    from hashlearn.encoding import fit as fit_to
+    from hashlearn.models import hasher_of, save
 
     check_output(output)
-    hasher = make_hasher(method, bits, settings_in(parameters), seed)
-    steps = None if features is None else make_features(features)  # before the items are read
-    dataset = load_items(data, size=image_size, grey=grey, column=column, label_column=label_column)
-    model = make_model(default_features(dataset.X, method) if steps is None else steps, hasher)
-    progress(f"fitting {type(hasher).__name__} to {len(dataset):,} items")
-    model.fit(dataset.X, dataset.y)
+    source, model = _opened(
+        data, method, bits, features, settings_in(parameters), seed,
+        column=column, label_column=label_column, image_size=image_size, grey=grey,
+    )  # fmt: skip
+    n_rows = source.n_rows
+    n_items = n_rows if n_rows is not None and not 0 < sample < n_rows else sample
+    name = type(hasher_of(model)).__name__
+    progress(f"fitting {name} to {n_items:,} items")
+    fit_to(model, source, n_items=sample or None, random_state=seed)
     save(model, output)
+    among = "" if n_items == n_rows else f" of {n_rows:,}, drawn at random"
     report(
-        {"model": str(output), "method": method, "n_bits": bits, "n_samples": len(dataset)},
-        f"{type(hasher).__name__} with {bits} bits, fitted to {len(dataset):,} items: {output}",
+        {"model": str(output), "method": method, "n_bits": bits, "n_samples": n_items},
+        f"{name} with {bits} bits, fitted to {n_items:,} items{among}: {output}",
+        as_json=as_json,
+    )
+
+
+def build(
+    data: Data,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="File for the index, such as photos.index.")
+    ],
+    method: Annotated[str, typer.Option(help="See `hashlearn methods`.")] = "itq",
+    bits: Annotated[int, typer.Option(help="Length of the codes.")] = 64,
+    features: Features = None,
+    parameters: Parameters = None,
+    seed: Seed = 0,
+    sample: Sample = 100_000,
+    column: Column = None,
+    label_column: LabelColumn = None,
+    name_column: NameColumn = None,
+    image_size: ImageSize = None,
+    grey: Grey = False,
+    model_output: Annotated[
+        Path | None,
+        typer.Option("--model", help="File for the model. Default: beside the index, as .model."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fit, encode and index in one go: from raw items to an index that can be searched.
+
+    What a network computes is computed once for each item. When the command is interrupted, the
+    same command goes on where it stopped.
+
+    Example: `hashlearn build photos/ --features onnx:mobilenet_v2.onnx --bits 64 -o photos.index`
+    """  # numpydoc ignore=PR01
+    from hashlearn.building import build as build_index
+    from hashlearn.cli.files import check_output
+
+    model_output = output.with_suffix(".model") if model_output is None else model_output
+    check_output(output)
+    check_output(model_output)
+    if model_output == output:
+        raise ValueError(f"index and model cannot both be written to {output}")
+    source, model = _opened(
+        data, method, bits, features, settings_in(parameters), seed, name_column=name_column,
+        column=column, label_column=label_column, image_size=image_size, grey=grey,
+    )  # fmt: skip
+    with progress_bar() as bar:
+        built = build_index(
+            model, source, output, model_output=model_output,
+            n_items=sample or source.n_rows or 0, random_state=seed, progress=bar,
+        )  # fmt: skip
+    report(
+        {
+            "index": str(output),
+            "model": str(model_output),
+            "method": method,
+            "n_bits": bits,
+            "n_items": len(built),
+            "bytes": built.index_bytes,
+        },
+        f"index of {len(built):,} codes of {bits} bits, {built.index_bytes:,} bytes: {output}; "
+        f"model: {model_output}",
         as_json=as_json,
     )
 
@@ -77,7 +147,8 @@ def encode(
         typer.Option(
             "--output",
             "-o",
-            help="File for the codes: .npz (codes, n_bits, names) or .npy (codes).",
+            help="File for the codes: .npz (codes, n_bits, names), .npy (codes) or .parquet "
+            "(code, name).",
         ),
     ],
     column: Column = None,
@@ -86,20 +157,26 @@ def encode(
 ) -> None:
     """Encode items with a model into packed codes.
 
+    Items are read a batch at a time. When the command is interrupted, the same command goes on
+    where it stopped.
+
     Example: `hashlearn encode photos.model photos/ -o photos.npz`
     """  # numpydoc ignore=PR01
-    from hashlearn.cli.files import ARRAYS, check_output, encode_items, load_items_for, write_codes
+    from hashlearn.cli.files import check_output, given
+    from hashlearn.codefiles import SUFFIXES
+    from hashlearn.encoding import encode_source, open_for
     from hashlearn.models import hasher_of, load
 
-    check_output(output, ARRAYS)
+    check_output(output, SUFFIXES)
     fitted = load(model)
     n_bits = hasher_of(fitted).n_bits
-    dataset = load_items_for(fitted, data, column=column, name_column=name_column)
-    codes = encode_items(fitted, dataset.X)
-    write_codes(output, codes, n_bits, dataset.item_names)
+    source = open_for(fitted, data, **given({"column": column, "name_column": name_column}))
+    with progress_bar() as bar:
+        n_codes = encode_source(fitted, source, output, progress=bar)
+    n_bytes = n_codes * -(-n_bits // 8)
     report(
-        {"codes": str(output), "n_bits": n_bits, "n_samples": len(codes), "bytes": codes.nbytes},
-        f"{len(codes):,} codes of {n_bits} bits, {codes.nbytes:,} bytes: {output}",
+        {"codes": str(output), "n_bits": n_bits, "n_samples": n_codes, "bytes": n_bytes},
+        f"{n_codes:,} codes of {n_bits} bits, {n_bytes:,} bytes: {output}",
         as_json=as_json,
     )
 
@@ -108,8 +185,8 @@ def index(
     codes: Annotated[
         Path,
         typer.Argument(
-            help="File of `hashlearn encode`, or codes made elsewhere: .npz, .npy, or hexadecimal "
-            "numbers in .txt or .csv (see `hashlearn duplicates --help`)."
+            help="File of `hashlearn encode`, or codes made elsewhere: .npz, .npy, .parquet, or "
+            "hexadecimal numbers in .txt or .csv (see `hashlearn duplicates --help`)."
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="File for the index.")],
@@ -134,7 +211,8 @@ def index(
 
     Example: `hashlearn index photos.npz -o photos.index --tables`
     """  # numpydoc ignore=PR01
-    from hashlearn.cli.files import check_output, read_codes, write_names
+    from hashlearn.cli.files import check_output, read_codes
+    from hashlearn.codefiles import write_names
     from hashlearn.index import HammingIndex
 
     check_output(output)
@@ -180,7 +258,8 @@ def search(
 
     Example: `hashlearn search photos.index cat.jpg --model photos.model -k 5`
     """  # numpydoc ignore=PR01
-    from hashlearn.cli.files import CODES, encode_items, load_items_for, read_codes, read_names
+    from hashlearn.cli.files import CODES, encode_items, read_codes
+    from hashlearn.codefiles import read_names
     from hashlearn.index import HammingIndex
     from hashlearn.models import hasher_of, load
 
@@ -195,8 +274,7 @@ def search(
         fitted = load(model)
         if (n_bits := hasher_of(fitted).n_bits) != opened.n_bits:
             raise ValueError(f"the model gives {n_bits} bits, the index holds {opened.n_bits}")
-        dataset = load_items_for(fitted, queries, column=column, name_column=name_column)
-        codes, query_names = encode_items(fitted, dataset.X), dataset.item_names
+        codes, query_names = encode_items(fitted, queries, column=column, name_column=name_column)
     rows = [
         {
             "query": query_names[number] if query_names else number,
@@ -215,6 +293,35 @@ def search(
         print_table(list(rows[0]), [list(row.values()) for row in rows], thousands="")
     else:
         message("nothing found")
+
+
+def _opened(
+    data: str,
+    method: str,
+    bits: int,
+    features: str | None,
+    parameters: dict[str, Any],
+    seed: int,
+    *,
+    image_size: str | None,
+    grey: bool,
+    **columns: str | None,
+) -> "tuple[Source, Any]":
+    """Open items and make a model that is to be fitted to them."""
+    from hashlearn.benchmark import default_features, make_hasher
+    from hashlearn.cli.files import given
+    from hashlearn.cli.options import image_size as size_in
+    from hashlearn.data import open_source
+    from hashlearn.encoding import divided
+    from hashlearn.features import make_features
+    from hashlearn.models import make_model
+
+    hasher = make_hasher(method, bits, parameters, seed)
+    front, _ = divided(make_model("" if features is None else features, hasher))
+    images = given({"image_size": size_in(image_size), "mode": "grey" if grey else None})
+    source = open_source(data, same_size=front is None, **images, **given(columns))
+    names = default_features(source.kind, method) if features is None else features
+    return source, make_model(make_features(names), hasher)
 
 
 def _lists(

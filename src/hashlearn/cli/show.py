@@ -2,12 +2,21 @@
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import track
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+    track,
+)
 from rich.table import Table
 
 T = TypeVar("T")
@@ -61,6 +70,32 @@ def tracked(items: Iterable[T], doing: str, total: int | None = None) -> Iterabl
     if not sys.stderr.isatty():
         return items
     return track(items, doing, total, console=Console(stderr=True), transient=True)
+
+
+@contextmanager
+def progress_bar() -> Iterator[Callable[[str, int, int | None], None]]:
+    """Show a progress bar to a person who waits at a terminal.
+
+    Yields
+    ------
+    callable
+        Takes what is being done, how much of it is done and how much there is, if that is known.
+    """
+    if not sys.stderr.isatty():
+        yield lambda _doing, _done, _total: None
+        return
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def show(doing: str, done: int, total: int | None) -> None:
+            if doing not in tasks:
+                tasks[doing] = bar.add_task(doing, total=total)
+            bar.update(tasks[doing], completed=done)
+
+        yield show
 
 
 def print_json(values: Any) -> None:

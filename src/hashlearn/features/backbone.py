@@ -75,8 +75,6 @@ class Backbone(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator,
     ----------
     item_kind_ : str
         What the network is given: ``"images"`` or ``"texts"``.
-    image_shape_ : tuple of int or None
-        Shape of the images of ``fit``, if all had the same. Others are taken too.
     n_features_out_ : int
         Number of features.
 
@@ -90,7 +88,6 @@ class Backbone(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator,
     """
 
     item_kind_: Kind
-    image_shape_: tuple[int, ...] | None
     n_features_out_: int
 
     model: Any
@@ -149,7 +146,6 @@ class Backbone(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator,
         self._network = None
         self.item_kind_ = kind
         self._network = self._learn(kind)
-        self.image_shape_ = _common_shape(items) if kind == "images" else None
         first = self._network.compute(self._network.prepare(items[:1]))
         if first.ndim != 2:
             raise ValueError(
@@ -362,8 +358,3 @@ def _check_image(item: Any, row: int) -> None:
         )
     if not item.size:
         raise ValueError(f"row {row} is an image without pixels: its shape is {item.shape}")
-
-
-def _common_shape(images: list[NDArray[np.uint8]]) -> tuple[int, ...] | None:
-    shapes = {image.shape for image in images}
-    return tuple(shapes.pop()) if len(shapes) == 1 else None

@@ -44,8 +44,6 @@ class TransformersBackbone(Backbone):
         which images and texts can be compared.
     item_kind_ : str
         What the network is given: ``"images"`` or ``"texts"``.
-    image_shape_ : tuple of int or None
-        Shape of the images of ``fit``, if all had the same. Others are taken too.
     n_features_out_ : int
         Number of features.
 

@@ -1,6 +1,7 @@
 """Learning from a stream: rows that arrive in batches and need not fit into memory together."""
 
 from abc import abstractmethod
+from collections.abc import Iterable
 from typing import ClassVar, Self
 
 import numpy as np
@@ -167,7 +168,43 @@ class StreamHasher(Hasher):
         thousand rows are better than single ones.
         """
         n_bytes(self.n_bits)
-        stream = self._stream
+        stream = self._updated(self._stream, X)
+        self._fit_stream(stream, check_random_state(self.random_state))
+        self._stream = stream
+        return self
+
+    def fit_stream(self, batches: Iterable[ArrayLike]) -> Self:
+        """Learn from a stream that is there as a whole, which costs one fit and not one a batch.
+
+        Parameters
+        ----------
+        batches : iterable of array-like of shape (n_batch, d), float
+            Rows, a batch at a time. Computed in float32.
+
+        Returns
+        -------
+        Self
+            The hasher, as after ``partial_fit`` of every batch.
+
+        Raises
+        ------
+        ValueError
+            If there is no batch, or one is not what ``partial_fit`` takes.
+        TypeError
+            If a batch is sparse or not numeric, or a parameter has the wrong type.
+        """
+        n_bytes(self.n_bits)
+        stream: Stream | None = None
+        for X in batches:
+            stream = self._updated(stream, X)
+        if stream is None:
+            raise ValueError("the stream is empty")
+        self._fit_stream(stream, check_random_state(self.random_state))
+        self._stream = stream
+        return self
+
+    def _updated(self, stream: Stream | None, X: ArrayLike) -> Stream:
+        """Add a batch to a stream, or begin one."""
         rows: FloatArray = validate_data(
             self,
             X,
@@ -178,6 +215,4 @@ class StreamHasher(Hasher):
         if stream is None:
             rng = check_random_state(self.random_state)
             stream = Stream(rows.shape[1], self.needs_covariance, rng)
-        self._fit_stream(stream.update(rows), check_random_state(self.random_state))
-        self._stream = stream
-        return self
+        return stream.update(rows)
