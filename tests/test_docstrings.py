@@ -45,7 +45,7 @@ COMMANDS = {
     for module in (
         "tables.datasets", "tables.methods", "scores.demo", "scores.evaluate",
         "road.fit", "road.encode", "road.index", "road.search", "pairs.duplicates",
-        "bench.bench", "report.report",
+        "export.export", "bench.bench", "report.report",
     )
 }  # fmt: skip
 every_object = pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from typing import Any
 import typer
 
 from hashlearn.cli.bench import bench
+from hashlearn.cli.export import export
 from hashlearn.cli.pairs import duplicates
 from hashlearn.cli.report import report
 from hashlearn.cli.road import build, encode, fit, index, search
@@ -29,7 +30,8 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 for command in (
-    demo, datasets, methods, fit, encode, index, build, search, duplicates, evaluate, bench, report,
+    demo, datasets, methods, fit, encode, index, build, search, duplicates, export, evaluate, bench,
+    report,
 ):  # fmt: skip
     app.command()(command)
 
