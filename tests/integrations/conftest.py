@@ -8,7 +8,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from huggingface_hub import constants
+from huggingface_hub import constants, file_download
 
 
 class Hub(BaseHTTPRequestHandler):
@@ -75,6 +75,8 @@ class Hub(BaseHTTPRequestHandler):
 
     def _resolve(self):
         self.server.asked.append((self.command, self.path, self.headers.get("Authorization")))
+        if match := re.fullmatch(r"/api/models/([^/]+/[^/]+)/revision/main\?expand=.*", self.path):
+            return self._send({"id": match[1], "xetEnabled": False})  # older packages ask
         match = re.fullmatch(r"/([^/]+/[^/]+)/resolve/(\w+)/(.+)", self.path)
         if match is None or match[1] not in self.server.repositories:
             return self._missing("RepoNotFound")
@@ -116,11 +118,10 @@ def hub(monkeypatch, tmp_path):
     server.repositories, server.created, server.asked = {}, [], []
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    monkeypatch.setattr(constants, "ENDPOINT", server.address)
-    monkeypatch.setattr(
-        constants, "HUGGINGFACE_CO_URL_TEMPLATE",
-        server.address + "/{repo_id}/resolve/{revision}/{filename}",
-    )  # fmt: skip
+    template = server.address + "/{repo_id}/resolve/{revision}/{filename}"
+    for module in (constants, file_download):  # older packages keep the addresses in both
+        monkeypatch.setattr(module, "ENDPOINT", server.address, raising=False)
+        monkeypatch.setattr(module, "HUGGINGFACE_CO_URL_TEMPLATE", template, raising=False)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     yield server
