@@ -1,6 +1,7 @@
 """Count the bits in which exported graphs differ from the library, on every item of a data set.
 
     python benchmarks/onnx_codes.py -o benchmarks/results/onnx_codes.jsonl
+    python benchmarks/onnx_codes.py --methods lsh --bits 1024 -o benchmarks/results/onnx_codes.jsonl
 
 A graph adds up in single precision, so a bit may differ where its value is close to 0. A row says
 how many of all bits do, how large the largest of their values is (the library's, in units of the
@@ -106,9 +107,10 @@ def main(
                 largest = row["largest_value_of_those"]
                 table.add_row(
                     name.partition("_")[0], method, str(n_bits),
-                    f"{row['n_bits_in_all']:,}", f"{row['n_bits_differing']:,}",
-                    "" if largest is None else f"{largest:.1e}",
-                    f"{row['largest_difference']:.1e}",
+                    f"{row['n_bits_in_all'] / 1e6:.1f} M",
+                    f"{row['n_bits_differing']:,}",
+                    "" if largest is None else f"{largest:.0e}",
+                    f"{row['largest_difference']:.0e}",
                     f"{row['encode_seconds']:.2f} s", f"{row['graph_seconds']:.2f} s",
                 )  # fmt: skip
     Console().print(table)
