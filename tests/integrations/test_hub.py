@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -222,7 +223,11 @@ def test_a_score_that_is_not_defined_is_left_out(tmp_path, model):
     ("options", "error", "message"),
     [
         ({"card": {"licence": "mit"}}, ValueError, "card takes name, data, .*; got 'licence'"),
-        ({"card": {"n_samples": "many"}}, TypeError, "n_samples must be Integral, got 'many'"),
+        (
+            {"card": {"n_samples": "many"}},
+            TypeError,
+            "n_samples must be a whole number, got 'many'",
+        ),
         ({"card": "text"}, TypeError, "card must be a mapping of name, data"),
         ({"scores": 0.5}, TypeError, "rows of bench, got 0.5"),
         ({"scores": [{"dataset": "x"}]}, ValueError, "no method, n_bits, protocol, scores"),
@@ -458,6 +463,19 @@ def test_importing_the_integration_loads_neither_the_hubs_package_nor_torch():
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert not {"huggingface_hub", "torch"} & set(ran.stdout.split())
+
+
+def test_the_lines_of_the_readme_run(hub, tmp_path, monkeypatch):
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```pycon\n(.*?)```", readme, re.DOTALL)
+    assert "push_to_hub" in block
+    monkeypatch.chdir(tmp_path)
+    itq = ITQ(12, random_state=0).fit(VECTORS)
+    names = {"itq": itq}
+    exec(re.sub(r"^>>> ", "", block, flags=re.MULTILINE), names)
+    assert names["itq"] is not itq
+    assert len(hub.repositories["org/name"]) == 1
+    assert {"digits.onnx", "digits-itq"} <= {path.name for path in tmp_path.iterdir()}
 
 
 def test_a_named_protocol_is_told_in_full(tmp_path, benched):

@@ -199,6 +199,11 @@ def test_a_value_of_0_is_a_1_as_in_the_library(run):
     np.testing.assert_array_equal(codes, hasher.encode(np.zeros((1, 70), np.float32)))
 
 
+def test_numpys_whole_numbers_are_numbers_of_bits(run):
+    hasher = LSH(np.int64(10), random_state=0).fit(X)
+    compare(*run(hasher, X), hasher.project(X))
+
+
 def test_any_number_of_items_passes(tmp_path):
     hasher = ITQ(12, random_state=0).fit(X)
     export_onnx(hasher, tmp_path / "model.onnx")

@@ -101,7 +101,7 @@ class Graph:
     def _declare(self, name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Any:
         helper = self.onnx.helper
         kind = helper.np_dtype_to_tensor_dtype(dtype)
-        return helper.make_tensor_value_info(name, kind, ["n", *shape])
+        return helper.make_tensor_value_info(name, kind, ["n", *map(int, shape)])
 
     def _keep(self, number: float | NDArray[Any]) -> str:
         name = f"constant_{len(self.constants)}"

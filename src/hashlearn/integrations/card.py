@@ -74,7 +74,8 @@ def check_card(card: Mapping[str, Any] | None) -> dict[str, Any]:
         if name not in FACTS:
             raise ValueError(f"card takes {', '.join(FACTS)}; got {name!r}")
         if not isinstance(value, FACTS[name]):
-            raise TypeError(f"card: {name} must be {FACTS[name].__name__}, got {value!r}")
+            wanted = "text" if FACTS[name] is str else "a whole number"
+            raise TypeError(f"card: {name} must be {wanted}, got {value!r:.60}")
     return facts
 
 

@@ -46,11 +46,13 @@ def save_pretrained(
     model : Hasher or Pipeline
         A fitted hasher, or a pipeline of this library's features that ends in one.
     folder : path-like
-        Folder, made where it is missing. Its other files stay.
+        Folder, made where it is missing. Its other files stay; these three are replaced, a card
+        that was edited too.
     card : mapping, default=None
         What the card shall say that the model does not know, any of: ``"name"``; ``"data"``, the
         name of what it learned from; ``"n_samples"``, how many items; ``"license"`` of the model,
-        as the Hub writes it (``"mit"``); and ``"description"``, Markdown.
+        as the Hub writes it (``"mit"``); ``"description"``, Markdown; and ``"repository"``, the
+        name that the lines for use shall have.
     scores : Scores or mapping or sequence of these, default=None
         What :func:`hashlearn.evaluate` gave, or rows that ``hashlearn bench`` wrote for this
         method and length of code.
@@ -194,7 +196,8 @@ def push_to_hub(
     model : Hasher or Pipeline
         As for :func:`save_pretrained`.
     repo_id : str
-        Name of the repository, as ``"org/name"``.
+        Name of the repository, as ``"org/name"``. Files of these names in it are replaced, a card
+        that was edited too.
     private : bool, default=None
         Whether a repository that is made can be seen by its owners only; None is what the Hub does
         by itself. One that is there stays as it is.
