@@ -45,7 +45,7 @@ COMMANDS = {
     for module in (
         "tables.datasets", "tables.methods", "scores.demo", "scores.evaluate",
         "road.fit", "road.encode", "road.index", "road.search", "pairs.duplicates",
-        "export.export", "bench.bench", "report.report",
+        "export.export", "hub.push", "hub.pull", "bench.bench", "report.report",
     )
 }  # fmt: skip
 every_object = pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def test_every_command_is_listed(run):
     page = plain(run("--help").out)
     assert set(COMMANDS) == {
         "demo", "datasets", "methods", "fit", "encode", "index", "build", "search", "duplicates",
-        "export", "evaluate", "bench", "report",
+        "export", "push", "pull", "evaluate", "bench", "report",
     }  # fmt: skip
     for name, command in COMMANDS.items():
         assert f"{name} {plain(command.help).split('.')[0]}." in page

@@ -13,6 +13,7 @@ import typer
 
 from hashlearn.cli.bench import bench
 from hashlearn.cli.export import export
+from hashlearn.cli.hub import pull, push
 from hashlearn.cli.pairs import duplicates
 from hashlearn.cli.report import report
 from hashlearn.cli.road import build, encode, fit, index, search
@@ -30,8 +31,8 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 for command in (
-    demo, datasets, methods, fit, encode, index, build, search, duplicates, export, evaluate, bench,
-    report,
+    demo, datasets, methods, fit, encode, index, build, search, duplicates, export, push, pull, evaluate,
+    bench, report,
 ):  # fmt: skip
     app.command()(command)
 
