@@ -44,7 +44,7 @@ COMMANDS = {
     f"hashlearn.cli.{module}"
     for module in (
         "tables.datasets", "tables.methods", "scores.demo", "scores.evaluate",
-        "road.fit", "road.encode", "road.index", "road.search", "pairs.duplicates",
+        "road.fit", "road.encode", "road.index", "road.build", "road.search", "pairs.duplicates",
         "export.export", "hub.push", "hub.pull", "bench.bench", "report.report",
     )
 }  # fmt: skip

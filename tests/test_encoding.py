@@ -89,12 +89,10 @@ class Failing(Source):
         self.n_batches = n_batches
         self.n_read = 0
 
-    @property
-    def n_rows(self):
+    def _count(self):
         return self.source.n_rows
 
-    @property
-    def identity(self):
+    def _identify(self):
         return self.source.identity
 
     def number(self, labels):

@@ -153,7 +153,7 @@ class Section:
 
         Parameters
         ----------
-        values : ndarray of shape (n, n_values)
+        values : ndarray of shape (n, n_values), any
             Values, of the same kind every time.
         batch : Batch
             The items.
@@ -180,7 +180,7 @@ class Section:
 
         Returns
         -------
-        ndarray of shape (n, n_values)
+        ndarray of shape (n, n_values), of the kind that was asked for
             Values, read-only.
         """
         path = self._work.path(self.name)

@@ -31,8 +31,8 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 for command in (
-    demo, datasets, methods, fit, encode, index, build, search, duplicates, export, push, pull, evaluate,
-    bench, report,
+    demo, datasets, methods, fit, encode, index, build, search, duplicates, export, push, pull,
+    evaluate, bench, report,
 ):  # fmt: skip
     app.command()(command)
 

@@ -42,20 +42,13 @@ class FileSource(Source):
             raise ValueError(f"{path} has no {kind}; extensions read: {', '.join(suffixes)}")
         folder = path if self.is_folder else path.parent
         self._names = [file.relative_to(folder) for file in self.paths]
-        self._classes: tuple[str, ...] | None = None
         if all(len(name.parts) > 1 for name in self._names):
             self._classes = tuple(sorted({name.parts[0] for name in self._names}))
 
-    @property
-    def n_rows(self) -> int:  # noqa: D102 - inherited
+    def _count(self) -> int:
         return len(self.paths)
 
-    @property
-    def label_names(self) -> tuple[str, ...] | None:  # noqa: D102 - inherited
-        return self._classes
-
-    @property
-    def identity(self) -> dict[str, Any]:  # noqa: D102 - inherited
+    def _identify(self) -> dict[str, Any]:
         return {self.kind: stamp_of(self.paths)}
 
     def batches(self, size: int = BATCH_ROWS, start: int = 0) -> Iterator[Batch]:  # noqa: D102

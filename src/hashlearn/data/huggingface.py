@@ -71,12 +71,10 @@ class HuggingFaceSource(Source):
         name = getattr(info, "dataset_name", None) or "dataset"
         super().__init__(name, f"Hugging Face datasets: {name}", self.columns.kind)
 
-    @property
-    def n_rows(self) -> int | None:  # noqa: D102 - inherited
+    def _count(self) -> int | None:
         return len(self._data) if hasattr(self._data, "__len__") else None
 
-    @property
-    def identity(self) -> dict[str, Any] | None:  # noqa: D102 - inherited
+    def _identify(self) -> dict[str, Any] | None:
         mark = getattr(self._data, "_fingerprint", None)
         return None if mark is None else {"datasets": mark, "columns": self.columns.names}
 

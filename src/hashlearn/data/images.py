@@ -105,9 +105,8 @@ class ImageSource(FileSource):
         self.least = least
         self._first: tuple[Path, tuple[int, ...]] | None = None
 
-    @property
-    def identity(self) -> dict[str, Any]:  # noqa: D102 - inherited
-        return super().identity | {"size": self.size, "mode": self.mode}
+    def _identify(self) -> dict[str, Any]:
+        return super()._identify() | {"size": self.size, "mode": self.mode}
 
     def _take(self, rows: NDArray[np.int64]) -> Batch:
         with ThreadPoolExecutor(available_threads()) as pool:

@@ -85,17 +85,22 @@ class Source(ABC):
         self.name = name
         self.origin = origin
         self.kind: Kind = kind
+        self._classes: tuple[str, ...] | None = None
 
     @property
-    @abstractmethod
     def n_rows(self) -> int | None:
-        """Rows, those that cannot be read among them; None if that is known at the end only.
+        """Count rows, those that cannot be read among them.
 
         Returns
         -------
         int or None
-            Number of rows.
+            Number of rows; None if it is known at the end only.
         """
+        return self._count()
+
+    @abstractmethod
+    def _count(self) -> int | None:
+        """Give the number of rows, if it is known."""
 
     @property
     def label_names(self) -> tuple[str, ...] | None:
@@ -106,7 +111,7 @@ class Source(ABC):
         tuple of str or None
             Names in alphabetical order.
         """
-        return None
+        return self._classes
 
     @property
     def identity(self) -> dict[str, Any] | None:
@@ -117,6 +122,10 @@ class Source(ABC):
         dict or None
             Values that JSON can hold; None if nothing is known that would tell.
         """
+        return self._identify()
+
+    def _identify(self) -> dict[str, Any] | None:
+        """Give what tells the source from others, if there is something."""
         return None
 
     @abstractmethod
@@ -296,12 +305,10 @@ class ArraySource(Source):
         self.dataset = dataset
         self.path = path
 
-    @property
-    def identity(self) -> dict[str, Any] | None:  # noqa: D102 - inherited
+    def _identify(self) -> dict[str, Any] | None:
         return None if self.path is None else {"array": stamp_of([self.path])}
 
-    @property
-    def n_rows(self) -> int:  # noqa: D102 - inherited
+    def _count(self) -> int:
         return len(self.dataset)
 
     def batches(self, size: int = BATCH_ROWS, start: int = 0) -> Iterator[Batch]:  # noqa: D102

@@ -77,12 +77,10 @@ class TableSource(Source):
         self.columns = columns
         super().__init__(path.stem, str(path), columns.kind)
 
-    @property
-    def n_rows(self) -> int:  # noqa: D102 - inherited
+    def _count(self) -> int:
         return sum(self._lengths)
 
-    @property
-    def identity(self) -> dict[str, Any]:  # noqa: D102 - inherited
+    def _identify(self) -> dict[str, Any]:
         columns = self.columns
         asked = [columns.items, columns.label, columns.name, columns.image_size, columns.mode]
         return {"table": stamp_of(self._files), "columns": asked}

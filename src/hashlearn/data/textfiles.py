@@ -82,14 +82,12 @@ class RecordSource(Source):
         self.name_column = name_column
         self._n_rows: int | None = None
 
-    @property
-    def n_rows(self) -> int:  # noqa: D102 - inherited
+    def _count(self) -> int:
         if self._n_rows is None:
             self._n_rows = sum(1 for _ in self._records())
         return self._n_rows
 
-    @property
-    def identity(self) -> dict[str, Any]:  # noqa: D102 - inherited
+    def _identify(self) -> dict[str, Any]:
         columns = [self.column, self.label_column, self.name_column]
         return {"records": stamp_of(self._files), "columns": columns}
 

@@ -216,8 +216,10 @@ def _about(config: Mapping[str, Any], facts: Mapping[str, Any], method: str, ref
 
 def _usage(config: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
     shape = config["item_shape"]
-    if shape is None:
+    if config["item_kind"] == "texts":
         items = 'X = ["a text", "another text"]  # your items, n of them'
+    elif shape is None:
+        items = 'X = np.zeros((2, 224, 224, 3), "uint8")  # your images of any size, n of them'
     else:
         size = ", ".join(map(str, (2, *shape)))
         kind = "uint8" if len(shape) > 1 else "float32"
@@ -235,16 +237,19 @@ def _usage(config: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
         f"codes = encode(model, X)  # (n, {-(-config['n_bits'] // 8)}), uint8",
         "```\n",
     ]
-    if shape is not None:
-        database, queries = ("items.npy", "new.npy") if len(shape) == 1 else ("photos/", "new.jpg")
-        lines += [
-            "On the command line, beside `model.safetensors`:\n",
-            "```sh",
-            f"hashlearn encode model.safetensors {database} -o codes.npz",
-            "hashlearn index codes.npz -o items.index",
-            f"hashlearn search items.index {queries} --model model.safetensors -k 10",
-            "```\n",
-        ]
+    files = {
+        "vectors": ("items.npy", "new.npy"), "images": ("photos/", "new.jpg"),
+        "texts": ("posts.jsonl", "new.txt"),
+    }  # fmt: skip
+    database, queries = files[config["item_kind"]]
+    lines += [
+        "On the command line, beside `model.safetensors`:\n",
+        "```sh",
+        f"hashlearn encode model.safetensors {database} -o codes.npz",
+        "hashlearn index codes.npz -o items.index",
+        f"hashlearn search items.index {queries} --model model.safetensors -k 10",
+        "```\n",
+    ]
     return "\n".join(lines)
 
 
@@ -284,7 +289,7 @@ def _limits(facts: Mapping[str, Any]) -> str:
 def _items(config: Mapping[str, Any]) -> str:
     shape = config["item_shape"]
     if shape is None:
-        return "texts"
+        return str(config["item_kind"])
     if len(shape) == 1:
         return f"vectors of {shape[0]:,} numbers"
     return f"images of {' x '.join(map(str, shape))}"
