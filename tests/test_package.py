@@ -8,7 +8,10 @@ import pytest
 
 import hashlearn
 
-HEAVY = {"torch", "sklearn", "scipy", "matplotlib", "pyarrow", "fastapi"}
+HEAVY = {
+    "torch", "sklearn", "scipy", "matplotlib", "pyarrow", "fastapi", "onnx", "onnxruntime",
+    "tokenizers", "transformers", "sentence_transformers",
+}  # fmt: skip
 
 
 def modules_after(code):

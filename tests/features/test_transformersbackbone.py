@@ -104,7 +104,7 @@ def clip(tmp_path_factory):
 
 def states_of_images(folder, images):
     """Run one image after the other, as transformers' documentation shows it."""
-    processor = transformers.AutoImageProcessor.from_pretrained(folder, backend="pil")
+    processor = transformers.ViTImageProcessorPil.from_pretrained(folder)
     model = transformers.AutoModel.from_pretrained(folder).eval()
     for image in images:
         made = processor(Image.fromarray(image), return_tensors="pt")

@@ -124,9 +124,12 @@ class _TransformersNetwork(Network):
         self.max_length = self._find_longest() if kind == "texts" else None
 
     def _load_processor(self, transformers: Any) -> Any:
+        # from its module: by the short name, some versions want torchvision even for Pillow
+        from transformers.models.auto.image_processing_auto import AutoImageProcessor
+
         try:
-            if self.kind == "images":  # Pillow: torchvision resizes otherwise
-                return transformers.AutoImageProcessor.from_pretrained(self.name, backend="pil")
+            if self.kind == "images":
+                return AutoImageProcessor.from_pretrained(self.name, backend="pil")
             return transformers.AutoTokenizer.from_pretrained(self.name)
         except (OSError, ValueError, KeyError) as error:
             what = "image processor" if self.kind == "images" else "tokenizer"
