@@ -122,3 +122,18 @@ def test_sparse_rows_have_the_values_of_dense_ones(monkeypatch):
     for entries in (1, 200, 1 << 25):  # of one function, of two, of all
         monkeypatch.setattr(linear, "_SPARSE_ENTRIES", entries)
         np.testing.assert_array_equal(linear_values(csr_array(dense), weights, bias), expected)
+
+
+@pytest.mark.parametrize(("allowed", "threads"), [("1", 1), ("4096", None), ("", None)])
+def test_threads_can_be_bounded(allowed, threads, monkeypatch):
+    monkeypatch.delenv("HASHLEARN_THREADS", raising=False)
+    processors = engine.available_threads()
+    monkeypatch.setenv("HASHLEARN_THREADS", allowed)
+    assert engine.available_threads() == (threads or processors)
+
+
+@pytest.mark.parametrize("allowed", ["0", "-1", "two", "1.5"])
+def test_a_bound_on_threads_is_a_whole_number(allowed, monkeypatch):
+    monkeypatch.setenv("HASHLEARN_THREADS", allowed)
+    with pytest.raises(ValueError, match="HASHLEARN_THREADS must be a whole number from 1 on"):
+        engine.available_threads()

@@ -2,6 +2,8 @@
 
 The environment variable ``HASHLEARN_KERNEL`` chooses: ``numpy``, or the name of a compiled kernel
 that this processor runs. Without it the fastest is taken. All give the same results.
+``HASHLEARN_THREADS`` says how many threads to take at most; without it, one for each processor that
+the process may use.
 """
 
 import os
@@ -16,16 +18,26 @@ except ImportError:  # built without a compiler: NumPy does the work
 
 
 def available_threads() -> int:
-    """Count the processors that this process may use.
+    """Count the threads that this process may take.
 
     Returns
     -------
     int
-        At least 1.
+        Processors that it may use, and at most what ``HASHLEARN_THREADS`` says; at least 1.
+
+    Raises
+    ------
+    ValueError
+        If ``HASHLEARN_THREADS`` is not a whole number of at least 1.
     """
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        processors = len(os.sched_getaffinity(0))
+    else:
+        processors = os.cpu_count() or 1
+    allowed = os.environ.get("HASHLEARN_THREADS") or str(processors)
+    if not allowed.isdecimal() or int(allowed) < 1:
+        raise ValueError(f"HASHLEARN_THREADS must be a whole number from 1 on, got {allowed!r}")
+    return min(processors, int(allowed))
 
 
 def choose_kernel() -> str:
