@@ -174,8 +174,24 @@ def schema(n_bytes: int, about: dict[str, Any], *others: Any) -> Any:
 
     return pyarrow.schema(
         [*others, pyarrow.field(COLUMN, pyarrow.binary(n_bytes))],
-        metadata={_METADATA: json.dumps(about)},
+        metadata=metadata(about),
     )
+
+
+def metadata(about: dict[str, Any]) -> dict[bytes, bytes]:
+    """Say what is known of codes, as the metadata of a Parquet file.
+
+    Parameters
+    ----------
+    about : dict
+        What is known, such as `n_bits`, as values that JSON can hold.
+
+    Returns
+    -------
+    dict of bytes to bytes
+        Metadata of a schema.
+    """
+    return {_METADATA: json.dumps(about).encode()}
 
 
 def _names_file(index: Path) -> Path:

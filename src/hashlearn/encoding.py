@@ -178,11 +178,7 @@ def open_for(model: Model, data: Any, **options: Any) -> Source:
     front, _ = divided(model)
     if front is not None:
         return open_source(data, same_size=False, **options)
-    first = model if hasher_of(model) is model else model.steps[0][1]
-    shape = tuple(getattr(first, "image_shape_", None) or getattr(first, "item_shape_", None) or ())
-    sizes: dict[str, Any] = {}
-    if len(shape) > 1:
-        sizes = {"image_size": shape[:2], "mode": "grey" if len(shape) == 2 else "rgb"}
+    sizes = image_options(model if hasher_of(model) is model else model.steps[0][1])
     is_path = isinstance(data, str | os.PathLike) and data not in NAMES
     if is_path and are_images(Path(data)):
         if not sizes:
@@ -192,6 +188,26 @@ def open_for(model: Model, data: Any, **options: Any) -> Source:
     if isinstance(source, TableSource | HuggingFaceSource) and source.kind == "images" and sizes:
         return open_source(data, **sizes, **options)
     return source
+
+
+def image_options(first: Any) -> dict[str, Any]:
+    """Say to which size and colours images are brought for the first step of a fitted model.
+
+    Parameters
+    ----------
+    first : transformer or Hasher
+        Step.
+
+    Returns
+    -------
+    dict
+        Options of :func:`~hashlearn.data.open_source`; none if it takes no images, or any.
+    """
+    shape = tuple(getattr(first, "image_shape_", None) or getattr(first, "item_shape_", None) or ())
+    if len(shape) < 2:
+        return {}
+    size = (int(shape[0]), int(shape[1]))
+    return {"image_size": size, "mode": "grey" if len(shape) == 2 else "rgb"}
 
 
 def rows_of(source: Source, front: Backbone | None) -> int:
