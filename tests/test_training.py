@@ -20,6 +20,7 @@ from hashlearn._training import (
     warn_of_equal_samples,
 )
 from hashlearn.generative import GAN
+from hashlearn.storage import read_arrays
 
 X = np.random.default_rng(0).standard_normal((60, 5)).astype(np.float32)
 
@@ -144,6 +145,55 @@ def test_two_processes_end_with_the_same_networks_and_user_code_does_not_change(
     one, two = (model.networks_["generator.0.weight"].ravel() for model in (alone, first))
     assert not np.array_equal(one, two)  # they saw other batches
     assert np.corrcoef(one, two)[0, 1] > 0.5
+
+
+KILLED = """
+import os, signal, sys
+import numpy as np
+import hashlearn._training as training
+from hashlearn.generative import GAN
+
+X = np.random.default_rng(0).standard_normal((60, 5)).astype(np.float32)
+folder, rank = sys.argv[1], os.environ["LOCAL_RANK"]
+training._SECONDS_BETWEEN_FILES = -1.0
+keep = training.Training.keep
+
+def keep_and_die(self):
+    keep(self)
+    if self.step == 7 and rank == "1" and not os.path.exists(f"{folder}/killed"):
+        open(f"{folder}/killed", "w").close()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+training.Training.keep = keep_and_die
+options = {"n_steps": 12, "width": 2, "batch_size": 16, "device": "cpu", "random_state": 0}
+model = GAN(3, checkpoint=f"{folder}/state", **options).fit(X)
+assert all(len(curve) == 12 for curve in model.history_.values())
+model.save(f"{folder}/{rank}.model")
+"""
+
+
+def test_two_processes_end_when_one_is_killed_and_go_on_together_from_the_checkpoint(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(KILLED)
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+
+    def run():
+        return subprocess.run(
+            [*command, script, tmp_path], env=environment, capture_output=True, text=True,
+            check=False, timeout=300,
+        )  # fmt: skip
+
+    killed = run()
+    assert killed.returncode != 0
+    assert "Signal 9 (SIGKILL)" in killed.stderr
+    assert not list(tmp_path.glob("*.model"))
+    assert 6 <= read_arrays(tmp_path / "state", "training")[0]["step"] <= 8
+    resumed = run()
+    assert resumed.returncode == 0, resumed.stderr
+    first, second = (GAN.load(tmp_path / f"{rank}.model") for rank in (0, 1))
+    for name, part in first.networks_.items():
+        np.testing.assert_array_equal(second.networks_[name], part)
 
 
 class TwoProcesses:
