@@ -104,6 +104,8 @@ def open_session(data: bytes, name: str, *, device: str, n_threads: int) -> "Inf
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = n_threads
     options.inter_op_num_threads = 1
+    # Threads that wait by spinning would take the processor from who prepares the next items.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3  # errors: it would print warnings
     providers: list[Any] = ["CPUExecutionProvider"]
     if device != "cpu":
