@@ -10,7 +10,7 @@ import hashlearn
 
 HEAVY = {
     "torch", "sklearn", "scipy", "matplotlib", "pyarrow", "fastapi", "onnx", "onnxruntime",
-    "tokenizers", "transformers", "sentence_transformers",
+    "tokenizers", "transformers", "sentence_transformers", "huggingface_hub", "ray",
 }  # fmt: skip
 
 

@@ -18,7 +18,7 @@ Progress: TypeAlias = Callable[[str, int, int | None], None]
 """What is told which part of the work is at which row, of how many."""
 
 _STATE = "state.json"
-_COMMIT_SECONDS = 2.0
+_COMMIT_SECONDS = 10.0
 
 
 class Partial:

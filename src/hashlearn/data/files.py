@@ -1,5 +1,6 @@
 """Sources whose items are one file each."""
 
+import os
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -41,9 +42,10 @@ class FileSource(Source):
         if not self.paths:
             raise ValueError(f"{path} has no {kind}; extensions read: {', '.join(suffixes)}")
         folder = path if self.is_folder else path.parent
-        self._names = [file.relative_to(folder) for file in self.paths]
-        if all(len(name.parts) > 1 for name in self._names):
-            self._classes = tuple(sorted({name.parts[0] for name in self._names}))
+        start = len(str(folder / "a")) - 1
+        self._names = [str(file)[start:].replace(os.sep, "/") for file in self.paths]
+        if all("/" in name for name in self._names):
+            self._classes = tuple(sorted({name.partition("/")[0] for name in self._names}))
 
     def _count(self) -> int:
         return len(self.paths)
@@ -75,7 +77,7 @@ class FileSource(Source):
         tuple of str
             Paths from the folder on, with slashes.
         """
-        return tuple(self._names[row].as_posix() for row in rows)
+        return tuple(self._names[row] for row in rows)
 
     def labels_of(self, rows: Sequence[int]) -> NDArray[Any] | None:
         """Name the classes of items.
@@ -92,4 +94,4 @@ class FileSource(Source):
         """
         if self._classes is None:
             return None
-        return np.array([self._names[row].parts[0] for row in rows], dtype=str)
+        return np.array([self._names[row].partition("/")[0] for row in rows], dtype=str)

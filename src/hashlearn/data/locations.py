@@ -118,15 +118,30 @@ def files_in(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
         Files of the folder and of its sub-folders, in the order of their paths, which is the same
         on every machine. Hidden files and folders are left out.
     """
-    found = [
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in suffixes
-        and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    ]
-    # paths themselves compare without regard to case on Windows
-    return sorted(found, key=lambda path: path.relative_to(folder).parts)
+    found: list[Path] = []
+    places = [iter(_entries(folder))]
+    while places:  # a folder comes where its name stands among those of files
+        entry = next(places[-1], None)
+        if entry is None:
+            places.pop()
+        elif entry.is_dir(follow_symlinks=False):
+            places.append(iter(_entries(entry.path)))
+        elif _suffix(entry.name) in suffixes and entry.is_file():
+            found.append(Path(entry.path))
+    return found
+
+
+def _suffix(name: str) -> str:
+    stem, dot, suffix = name.rpartition(".")
+    return f"{dot}{suffix}".lower() if stem and suffix else ""
+
+
+def _entries(folder: str | Path) -> list[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        return sorted(
+            (entry for entry in entries if not entry.name.startswith(".")),
+            key=lambda entry: entry.name,
+        )
 
 
 def stamp_of(paths: Sequence[Path]) -> str:
