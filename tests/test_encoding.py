@@ -194,6 +194,27 @@ def test_a_stream_teaches_what_all_rows_teach(method, vectors):
         make(8).fit_stream([])
 
 
+def test_labels_are_not_lost_on_the_way_to_a_method_that_could_do_without(tmp_path):
+    y = (VECTORS[:, 0] > 0).astype(int)
+    np.savez(tmp_path / "v.npz", X=VECTORS, y=y)
+    source = open_source(tmp_path / "v.npz")
+    make = hashlearn.get_method("itq")
+    expected = make(2, embedding="cca", random_state=0).fit(VECTORS, y)
+    for n_items in (None, N):
+        fitted = fit(make(2, embedding="cca", random_state=0), source, n_items=n_items)
+        np.testing.assert_array_equal(fitted.weights_, expected.weights_)
+
+
+def test_data_without_an_item_that_can_be_read_are_refused(itq, tmp_path):
+    for i in range(3):
+        (tmp_path / f"{i}.png").write_bytes(b"no image")
+    source = open_source(tmp_path, same_size=False)
+    model = make_pipeline(Letters(), itq)
+    with pytest.warns(UserWarning, match="left out"), pytest.raises(ValueError, match="no item"):
+        build(model, source, tmp_path / "i", model_output=tmp_path / "m")
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".png"] * 3
+
+
 def test_a_sample_teaches_what_its_rows_teach(itq, vectors):
     model = fit(make_pipeline(Pixels(), itq), vectors, n_items=100, random_state=3)
     rows = vectors.sample(100, 3).rows

@@ -76,11 +76,10 @@ def build(
             "sample": [n_items, random_state],
         }
     with Partial(output, question) as work:
-        if front is None:
-            sample, left = None, np.arange(len(chosen) if source.n_rows is None else source.n_rows)
-        else:
+        sample, left = None, np.arange(source.n_rows or 0)
+        if front is not None:
             sample = _features(work, front, source, chosen, progress)
-            left = np.setdiff1d(np.arange(source.n_rows or 0), chosen, assume_unique=True)
+            left = np.setdiff1d(left, chosen, assume_unique=True)
         fitted = _fit(work, front, rest, source, sample, (n_items, random_state))
         codes, rows, names = _encode(work, fitted, source, left, progress)
         if sample is not None:
@@ -106,7 +105,10 @@ def _features(
     """Compute features of the sample, or read those that are there."""
     section = Section(work, "features")
     left = chosen[chosen >= work.state.get(section.name, 0)]
-    front.fit(next(batch.X for batch in source.some(chosen, 1) if len(batch)))
+    first = next((batch for batch in source.some(chosen, 1) if len(batch)), None)
+    if first is None:
+        raise ValueError(f"{source.origin} holds no item that can be read")
+    front.fit(first.X)
     keep(
         work, section, computed(front, source.some(left, rows_of(source, front))),
         source.n_rows, progress,

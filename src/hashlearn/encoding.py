@@ -46,7 +46,7 @@ def fit(
         Items to learn from.
     n_items : int, default=None
         Learn from so many items at most, drawn at random. None takes all: a hasher alone that can
-        learn from a stream gets them a batch at a time, others at once.
+        learn from a stream gets vectors without labels a batch at a time, others get all at once.
     random_state : int, RandomState or None, default=None
         Source of the draw.
 
@@ -60,10 +60,10 @@ def fit(
     ValueError
         If the data are damaged, or not what the model takes.
     """
-    if isinstance(model, StreamHasher) and (
-        n_items is None or (source.n_rows is not None and source.n_rows <= n_items)
-    ):
-        return model.fit_stream(batch.X for batch in source.batches(_SIZES[source.kind]))
+    if n_items is None and isinstance(model, StreamHasher):
+        first = next(source.batches(1), None)
+        if first is not None and first.labels is None:
+            return model.fit_stream(batch.X for batch in source.batches(_SIZES[source.kind]))
     batch = source.sample(n_items, random_state)
     return model.fit(batch.X, source.number(batch.labels)[0])
 
