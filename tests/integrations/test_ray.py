@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_info
 from hashlearn import codefiles as files_of_codes
 from hashlearn.data import load_dataset
 from hashlearn.engine import available_threads
+from hashlearn.features import OnnxBackbone
 from hashlearn.hashers import get_method
 from hashlearn.models import encode, make_model, save
 
@@ -149,6 +150,34 @@ def test_a_folder_of_images_is_encoded_without_the_damaged_one_which_is_named(ph
     kept = [i for i, name in enumerate(whole.item_names) if name != "more/07.png"]
     assert table.column("name").to_pylist() == [whole.item_names[i] for i in kept]
     np.testing.assert_array_equal(codes, encode(model, whole.X[kept]))
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_network_before_the_hasher_gets_images_of_any_size_and_runs_in_the_workers(tmp_path):
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    floats, make = onnx.TensorProto.FLOAT, onnx.helper
+    graph = make.make_graph(
+        [make.make_node("Flatten", ["pixels"], ["features"])],
+        "rows",
+        [make.make_tensor_value_info("pixels", floats, ["n", 3, 4, 4])],
+        [make.make_tensor_value_info("features", floats, ["n", 48])],
+    )
+    opset = [make.make_opsetid("", 17)]
+    onnx.save_model(
+        make.make_model(graph, opset_imports=opset, ir_version=8), tmp_path / "rows.onnx"
+    )
+    rng = np.random.default_rng(0)
+    (tmp_path / "photos").mkdir()
+    images = [rng.integers(0, 256, (4 + i % 5, 6, 3), np.uint8) for i in range(40)]
+    for i, image in enumerate(images):
+        Image.fromarray(image).save(tmp_path / "photos" / f"{i:02}.png")
+    network = OnnxBackbone(str(tmp_path / "rows.onnx"), mean=[0.5] * 3, std=[0.5] * 3)
+    model = make_model([network], get_method("itq")(16, random_state=0)).fit(images)
+    (tmp_path / "rows.onnx").unlink()  # the model holds it
+    encode_images(model, tmp_path / "photos", tmp_path / "codes", workers=2, batch_size=8)
+    _, codes = read_codes(tmp_path / "codes")
+    np.testing.assert_array_equal(codes, encode(model, images))
 
 
 @pytest.mark.usefixtures("cluster")
