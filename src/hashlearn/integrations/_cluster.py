@@ -4,6 +4,7 @@ import logging
 import math
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -93,7 +94,10 @@ def _join(ray: Any, address: str | None, workers: int | None, cpus: float) -> No
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep what Ray Data says from the terminal inside the block; its files have it."""
+    """Keep what Ray Data says from the terminal inside the block; its files have it.
+
+    It copies its own settings, and warns of those of them that it is giving up.
+    """
     handlers = [
         handler
         for handler in logging.getLogger("ray.data").handlers
@@ -104,7 +108,9 @@ def quiet() -> Iterator[None]:
     for handler in handlers:
         handler.setLevel(logging.CRITICAL + 1)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            yield
     finally:
         for handler, level in zip(handlers, levels, strict=True):
             handler.setLevel(level)

@@ -125,15 +125,16 @@ def run(
         "attempts": counter.remote(_MOST_ATTEMPTS),
         "task": task,
     }
-    data = ray.data.from_items(
-        [{"piece": json.dumps(piece)} for piece in pieces], override_num_blocks=len(pieces)
-    ).map_batches(
-        Worker, fn_constructor_kwargs=arguments, batch_size=None, batch_format="pyarrow",
-        num_cpus=resources.cpus, num_gpus=resources.gpus or None,
-        compute=ray.data.ActorPoolStrategy(size=min(resources.workers, len(pieces))),
-    )  # fmt: skip
-    data.context.execution_options.preserve_order = True
-    data.context.enable_progress_bars = False
+    with quiet():
+        data = ray.data.from_items(
+            [{"piece": json.dumps(piece)} for piece in pieces], override_num_blocks=len(pieces)
+        ).map_batches(
+            Worker, fn_constructor_kwargs=arguments, batch_size=None, batch_format="pyarrow",
+            num_cpus=resources.cpus, num_gpus=resources.gpus or None,
+            compute=ray.data.ActorPoolStrategy(size=min(resources.workers, len(pieces))),
+        )  # fmt: skip
+        data.context.execution_options.preserve_order = True
+        data.context.enable_progress_bars = False
     left_out: list[str] = []
     # Closed at once when an error ends the run: until then the workers keep their CPUs.
     batches: Any = iter(data.iter_batches(batch_size=None, batch_format="pyarrow"))
