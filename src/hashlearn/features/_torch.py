@@ -26,28 +26,15 @@ def check_name(model: Any) -> None:
         raise FileNotFoundError(f"there is no folder {text!r}")
 
 
-def find_device(device: str | None) -> "torch.device":
-    """Turn ``None``, ``"cpu"``, ``"cuda"``, ... into a device that this machine has.
-
-    Raises
-    ------
-    ValueError
-        If it cannot be used.
-    """
+def find_device(device: str) -> "torch.device":
+    """Turn ``"auto"``, ``"cpu"``, ``"cuda"``, ... into a device that this machine has."""
     try:
-        import torch
+        from hashlearn._training import find_device as find
     except ImportError as error:
         raise ImportError(
             "such a network needs torch: pip install 'hashlearn[transformers]'"
         ) from error
-    if device is None:
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        found = torch.device(device)
-        torch.empty(0, device=found)
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"device {device!r} cannot be used here: {error}") from error
-    return found
+    return find(device)
 
 
 def to_arrays(made: Mapping[str, Any]) -> dict[str, NDArray[Any]]:

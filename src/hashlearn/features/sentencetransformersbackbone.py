@@ -21,8 +21,8 @@ class SentenceTransformersBackbone(Backbone):
         A folder, or a name on the Hugging Face hub, which is downloaded once.
     batch_size : int, default=32
         Items that the network is given at a time. More need more memory.
-    device : str, default=None
-        ``"cpu"``, ``"cuda"``, ... None is a GPU if there is one.
+    device : str, default="auto"
+        Device that the network runs on; ``"auto"`` is a GPU if there is one.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class SentenceTransformersBackbone(Backbone):
     it here.
     """
 
-    def __init__(self, model: Any, *, batch_size: int = 32, device: str | None = None) -> None:
+    def __init__(self, model: Any, *, batch_size: int = 32, device: str = "auto") -> None:
         self.model = model
         self.batch_size = batch_size
         self.device = device
@@ -62,7 +62,7 @@ class SentenceTransformersBackbone(Backbone):
 
 
 class _SentenceNetwork(Network):
-    def __init__(self, name: str, kind: Kind, device: str | None) -> None:
+    def __init__(self, name: str, kind: Kind, device: str) -> None:
         try:
             import sentence_transformers
         except ImportError as error:

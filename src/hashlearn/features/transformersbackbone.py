@@ -34,8 +34,8 @@ class TransformersBackbone(Backbone):
         network such as CLIP it must be None.
     batch_size : int, default=32
         Items that the network is given at a time. More need more memory.
-    device : str, default=None
-        ``"cpu"``, ``"cuda"``, ... None is a GPU if there is one.
+    device : str, default="auto"
+        Device that the network runs on; ``"auto"`` is a GPU if there is one.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class TransformersBackbone(Backbone):
         *,
         pooling: Pooling | None = None,
         batch_size: int = 32,
-        device: str | None = None,
+        device: str = "auto",
     ) -> None:
         self.model = model
         self.pooling = pooling
@@ -98,7 +98,7 @@ class TransformersBackbone(Backbone):
 
 
 class _TransformersNetwork(Network):
-    def __init__(self, name: str, kind: Kind, pooling: str | None, device: str | None) -> None:
+    def __init__(self, name: str, kind: Kind, pooling: str | None, device: str) -> None:
         try:
             import transformers
         except ImportError as error:
