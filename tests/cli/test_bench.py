@@ -1,6 +1,7 @@
 """Methods × data × bits × seeds, kept in a folder."""
 
 import json
+from inspect import signature
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from hashlearn.benchmark import Records, compare_summaries, run_methods, summari
 from hashlearn.benchmark.report.words import command_line
 from hashlearn.data import load_dataset
 from hashlearn.evaluation import compare
+from hashlearn.hashers import get_method, methods
 from hashlearn.hashers.shallow.lsh import LSH
 
 pytestmark = pytest.mark.usefixtures("folder")
@@ -82,7 +84,15 @@ def test_rows_details_and_the_table_are_kept(run, folder):
 
 
 def test_all_methods_are_run_and_what_cannot_be_is_said(run):
-    ended = run(*QUICK[:3], "--methods", "all", "--bits", "8", "--seeds", "0", "--json", code=1)
+    steps = [
+        f"{method.name}.n_steps=10"
+        for method in methods()
+        if "n_steps" in signature(get_method(method.name)).parameters
+    ]
+    quick = [part for step in steps for part in ("--set", step)]
+    ended = run(
+        *QUICK[:3], "--methods", "all", "--bits", "8", "--seeds", "0", "--json", *quick, code=1
+    )
     done = {row["method"] for row in ended.json}
     assert {"lsh", "itq", "sh", "sttm", "sigah"} <= done
     assert "Failed: vectors, qolsh, 8 bits, seed 0: " in ended.err  # fewer bits than features

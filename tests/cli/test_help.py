@@ -92,7 +92,7 @@ def test_the_road_of_readme_runs(run):
         b for b in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) if "hashlearn fit" in b
     )
     road = [line for line in block.splitlines() if " mnist " not in line and "--paper" not in line]
-    assert len(road) == 9
+    assert len(road) == 10
     for line in road:  # on fewer and smaller pictures than README's
         smaller = line.replace("32x32", "8x8").replace("--bits 64", "--bits 16")
         _, *arguments = shlex.split(smaller, comments=True)

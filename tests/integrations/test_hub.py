@@ -104,6 +104,7 @@ def test_the_configuration_says_what_the_model_is(tmp_path, kind, n_features, sh
         "method": classes[-1].lower(),
         "n_bits": hasher.n_bits,
         "n_features": n_features,
+        "item_kind": "texts" if shape is None else "vectors" if len(shape) == 1 else "images",
         "item_shape": shape,
     }
 
