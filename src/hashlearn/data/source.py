@@ -177,8 +177,10 @@ class Source(ABC):
         """
         if not len(rows):
             return
+        done = 0
         for batch in self.batches(size, int(rows[0])):
-            found = batch.of(np.flatnonzero(np.isin(batch.rows, rows)))
+            near = rows[done : (done := int(np.searchsorted(rows, batch.stop)))]
+            found = batch.of(np.flatnonzero(np.isin(batch.rows, near)))
             if len(found):
                 yield found
             if batch.stop > rows[-1]:
