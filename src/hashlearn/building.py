@@ -12,7 +12,7 @@ from hashlearn.data import Batch, Source
 from hashlearn.encoding import computed, divided, encoded, rows_of
 from hashlearn.features import Backbone
 from hashlearn.index import HammingIndex
-from hashlearn.models import Model, hasher_of
+from hashlearn.models import Model, hasher_of, steps_of
 from hashlearn.partial import Partial, Progress, Section, keep
 
 SAMPLE_ITEMS = 100_000
@@ -69,10 +69,11 @@ def build(
     chosen = source.choose(n_items, random_state)
     question = None
     if source.identity is not None:
-        steps = [model] if hasher_of(model) is model else [step for _, step in model.steps]
         question = {
             "source": source.identity,
-            "model": [[type(step).__name__, repr(step.get_params(deep=False))] for step in steps],
+            "model": [
+                [type(step).__name__, repr(step.get_params(deep=False))] for step in steps_of(model)
+            ],
             "sample": [n_items, random_state],
         }
     with Partial(output, question) as work:
@@ -138,8 +139,8 @@ def _fit(
     rest = models.load(path)
     if front is None:
         return rest
-    steps = [] if hasher_of(rest) is rest else [step for _, step in rest.steps[:-1]]
-    return models.make_model([front, *steps], hasher_of(rest))
+    *steps, hasher = steps_of(rest)
+    return models.make_model([front, *steps], hasher)
 
 
 def _encode(

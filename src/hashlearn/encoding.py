@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from queue import Queue
@@ -11,7 +10,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.pipeline import Pipeline
 
 from hashlearn import models
 from hashlearn.codefiles import write_codes
@@ -23,7 +21,7 @@ from hashlearn.data.images import are_images
 from hashlearn.data.tables import TableSource
 from hashlearn.features import Backbone
 from hashlearn.hashers.streams import StreamHasher
-from hashlearn.models import Model, hasher_of
+from hashlearn.models import Model, hasher_of, steps_of
 from hashlearn.partial import Partial, Progress, Section, keep
 
 T = TypeVar("T")
@@ -146,10 +144,10 @@ def divided(model: Model) -> tuple[Backbone | None, Model]:
     rest : Hasher or Pipeline
         What follows.
     """
-    if not isinstance(model, Pipeline) or not isinstance(model.steps[0][1], Backbone):
+    first, *rest = steps_of(model)
+    if not isinstance(first, Backbone):
         return None, model
-    rest = [step for _, step in model.steps[1:]]
-    return model.steps[0][1], models.make_model(rest[:-1], rest[-1])
+    return first, models.make_model(rest[:-1], rest[-1])
 
 
 def open_for(model: Model, data: Any, **options: Any) -> Source:
@@ -178,7 +176,7 @@ def open_for(model: Model, data: Any, **options: Any) -> Source:
     front, _ = divided(model)
     if front is not None:
         return open_source(data, same_size=False, **options)
-    sizes = image_options(model if hasher_of(model) is model else model.steps[0][1])
+    sizes = image_options(steps_of(model)[0])
     is_path = isinstance(data, str | os.PathLike) and data not in NAMES
     if is_path and are_images(Path(data)):
         if not sizes:
@@ -293,11 +291,7 @@ def digest(model: Model) -> str:
     str
         Checksum of its file, in hexadecimal.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model"
-        models.save(model, path)
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+    return hashlib.sha256(models.file_bytes(model)).hexdigest()
 
 
 def ahead(items: Iterable[T], n: int = _AHEAD) -> Iterator[T]:

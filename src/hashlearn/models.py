@@ -1,6 +1,8 @@
 """A model: a hasher, or the features before it and the hasher, saved and loaded as one file."""
 
 import os
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -61,7 +63,7 @@ def save(model: Model, path: str | os.PathLike[str]) -> None:
     if isinstance(model, Hasher):
         model.save(path)
         return
-    steps = [step for _, step in model.steps]
+    steps = steps_of(model)
     known = feature_classes()
     for step in steps[:-1]:
         if type(step) not in known.values():
@@ -134,6 +136,48 @@ def hasher_of(model: Model) -> Hasher:
         The model itself, or its last step.
     """
     return model if isinstance(model, Hasher) else cast(Hasher, model.steps[-1][1])
+
+
+def steps_of(model: Model) -> list[Any]:
+    """List the steps of a model, in the order in which items pass through them.
+
+    Parameters
+    ----------
+    model : Hasher or Pipeline
+        Model.
+
+    Returns
+    -------
+    list of transformers and, last, a Hasher
+        The steps; of a hasher alone, itself.
+    """
+    return [model] if isinstance(model, Hasher) else [step for _, step in model.steps]
+
+
+def file_bytes(model: Model) -> bytes:
+    """Give what the file of a fitted model would hold.
+
+    Parameters
+    ----------
+    model : Hasher or Pipeline
+        Fitted model.
+
+    Returns
+    -------
+    bytes
+        What :func:`save` writes.
+
+    Raises
+    ------
+    TypeError
+        If a step of the pipeline is not of this library's tables.
+    sklearn.exceptions.NotFittedError
+        If the model is not fitted.
+    """
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "model"
+        save(model, path)
+        return path.read_bytes()
 
 
 def _find_class(name: str) -> Any:

@@ -50,12 +50,8 @@ def load_items(
     ValueError
         If the data cannot be read, or an option does not fit its kind.
     """
-    options = given(columns)
-    if (shape := image_size(size)) is not None:
-        options["image_size"] = shape
-    if grey:
-        options["mode"] = "grey"
-    return load_dataset(data, **options)
+    images = {"image_size": image_size(size), "mode": "grey" if grey else None}
+    return load_dataset(data, **given({**columns, **images}))
 
 
 def encode_items(model: Model, data: str, **columns: Any) -> tuple[Codes, Names]:

@@ -88,25 +88,26 @@ class Columns:
             For each image that cannot be read; it is left out.
         """
         column = table.column
-        if self.kind == "vectors":
-            X = (
-                _matrix(column(self.items[0]), self.items[0])
-                if self.one
-                else np.column_stack([_flat(column(name), name) for name in self.items])
-            )
+        kept = np.arange(len(table))
+        X: NDArray[Any]
+        if self.kind == "images":
+            X, kept = self._images(column(self.items[0]), start)
         elif self.kind == "texts":
             X = objects(_strings(column(self.items[0]), self.items[0]))
+        elif self.one:
+            X = _matrix(column(self.items[0]), self.items[0])
         else:
-            return self._images(table, start)
-        labels = None if self.label is None else _labels(column(self.label), self.label)
+            X = np.column_stack([_flat(column(name), name) for name in self.items])
+        labels = None if self.label is None else _labels(column(self.label), self.label)[kept]
         names = None if self.name is None else _names(column(self.name), self.name)
-        rows = np.arange(start, start + len(X))
-        return Batch(X, rows, start + len(X), names, labels)
+        if names is not None:
+            names = tuple(names[i] for i in kept)
+        return Batch(X, start + kept, start + len(table), names, labels)
 
-    def _images(self, table: Any, start: int) -> Batch:
+    def _images(self, values: Any, start: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        """Read the images that can be read, and say which those are."""
         kept, images = [], []
-        for i, value in enumerate(table.column(self.items[0])):
-            value = value.as_py()
+        for i, value in enumerate(values.to_pylist()):
             content = value["bytes"] if isinstance(value, dict) else value
             try:
                 if content is None:
@@ -115,15 +116,9 @@ class Columns:
                 images.append(read_image(file, size=self.image_size, mode=self.mode))
                 kept.append(i)
             except ValueError as error:
-                warnings.warn(f"left out: row {start + i}: {error}", UserWarning, stacklevel=2)
-        labels = None if self.label is None else _labels(table.column(self.label), self.label)
-        names = None if self.name is None else _names(table.column(self.name), self.name)
+                warnings.warn(f"left out: row {start + i}: {error}", UserWarning, stacklevel=3)
         X = objects(images) if self.image_size is None or not images else np.stack(images)
-        everything = Batch(
-            np.empty(len(table), object), np.arange(start, start + len(table)),
-            start + len(table), names, labels,
-        ).of(np.array(kept, np.int64))  # fmt: skip
-        return Batch(X, everything.rows, everything.stop, everything.names, everything.labels)
+        return X, np.array(kept, np.int64)
 
 
 def choose_columns(

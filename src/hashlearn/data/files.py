@@ -1,8 +1,7 @@
 """Sources whose items are one file each."""
 
 import os
-from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,10 @@ from numpy.typing import NDArray
 
 from hashlearn.data.dataset import Kind
 from hashlearn.data.locations import files_in, stamp_of
-from hashlearn.data.source import BATCH_ROWS, Batch, Source
+from hashlearn.data.source import RowSource
 
 
-class FileSource(Source):
+class FileSource(RowSource):
     """Read a folder of files, or one file.
 
     The names of items are their paths from the folder on, in their order. If every file is in a
@@ -52,17 +51,6 @@ class FileSource(Source):
 
     def _identify(self) -> dict[str, Any]:
         return {self.kind: stamp_of(self.paths)}
-
-    def batches(self, size: int = BATCH_ROWS, start: int = 0) -> Iterator[Batch]:  # noqa: D102
-        yield from self.some(np.arange(start, len(self.paths)), size)
-
-    def some(self, rows: NDArray[np.int64], size: int = BATCH_ROWS) -> Iterator[Batch]:  # noqa: D102
-        for first in range(0, len(rows), size):
-            yield self._take(rows[first : first + size])
-
-    @abstractmethod
-    def _take(self, rows: NDArray[np.int64]) -> Batch:
-        """Read the files of these rows."""
 
     def names_of(self, rows: Sequence[int]) -> tuple[str, ...]:
         """Name items.

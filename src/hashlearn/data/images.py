@@ -67,10 +67,6 @@ class ImageSource(FileSource):
         Three channels, or none.
     same_size : bool, default=True
         Whether images must be of one size, and come in one array.
-    least : int, default=None
-        Height and width that no image need exceed: larger JPEGs may be decoded at a half, a
-        quarter or an eighth of their size, as long as this leaves eight times as much. Without
-        `image_size` only.
 
     Raises
     ------
@@ -96,13 +92,11 @@ class ImageSource(FileSource):
         image_size: tuple[int, int] | None = None,
         mode: Mode = "rgb",
         same_size: bool = True,
-        least: int | None = None,
     ) -> None:
         self.size = _check_options(image_size, mode)
         super().__init__(path, "images", SUFFIXES)
         self.mode = mode
         self.same_size = same_size
-        self.least = least
         self._first: tuple[Path, tuple[int, ...]] | None = None
 
     def _identify(self) -> dict[str, Any]:
@@ -133,7 +127,7 @@ class ImageSource(FileSource):
 
     def _try(self, row: int) -> NDArray[np.uint8] | ValueError:
         try:
-            return read_image(self.paths[row], size=self.size, mode=self.mode, least=self.least)
+            return read_image(self.paths[row], size=self.size, mode=self.mode)
         except ValueError as error:
             return error
 
@@ -143,7 +137,6 @@ def read_image(
     *,
     size: tuple[int, int] | None,
     mode: Mode,
-    least: int | None = None,
 ) -> NDArray[np.uint8]:
     """Read an image.
 
@@ -155,9 +148,6 @@ def read_image(
         Size to bring it to; None keeps its own.
     mode : {"rgb", "grey"}
         Three channels, or none.
-    least : int, default=None
-        If `size` is None: height and width that the image need not exceed. A JPEG of more than
-        eight times as much in both may be decoded at a half, a quarter or an eighth of its size.
 
     Returns
     -------
@@ -173,14 +163,13 @@ def read_image(
     from PIL import Image, ImageOps
 
     what = str(path) if isinstance(path, Path) else "it"
-    longest = max(size) if size is not None else least
     try:
         with _OPENING, warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             image = Image.open(path, formats=_FORMATS)
         with image:
-            if longest is not None:  # of a JPEG; it may still have to be turned
-                image.draft(None, (_DRAFT * longest, _DRAFT * longest))
+            if size is not None:  # of a JPEG; it may still have to be turned
+                image.draft(None, (_DRAFT * max(size), _DRAFT * max(size)))
             flat = _flatten(ImageOps.exif_transpose(image), mode)
             if size is not None and flat.size != (size[1], size[0]):
                 flat = flat.resize((size[1], size[0]), Image.Resampling.BILINEAR)

@@ -133,7 +133,6 @@ def open_source(
     image_size: tuple[int, int] | None = None,
     mode: Mode = "rgb",
     same_size: bool = True,
-    least: int | None = None,
 ) -> Source:
     """Open data to be read a batch at a time.
 
@@ -157,9 +156,6 @@ def open_source(
     same_size : bool, default=True
         Whether image files must be of one size. If not, each comes in its own, unless `image_size`
         is given: for features that bring them to the size that they need.
-    least : int, default=None
-        Height and width that image files of any size need not exceed, which may save decoding all
-        pixels of a large JPEG.
 
     Returns
     -------
@@ -217,11 +213,11 @@ def open_source(
             raise FileNotFoundError(f"there is no file or folder {path}; {_ALLOWED}")
         raise ValueError(f"{str(path)!r} is no named data set, file or folder; {_ALLOWED}")
     if path.is_dir():
-        return _open_folder(path, given, {"same_size": same_size, "least": least})
-    return _open_file(path, given, {"same_size": same_size, "least": least})
+        return _open_folder(path, given, same_size)
+    return _open_file(path, given, same_size)
 
 
-def _open_file(path: Path, options: dict[str, Any], sizes: dict[str, Any]) -> Source:
+def _open_file(path: Path, options: dict[str, Any], same_size: bool) -> Source:
     suffix = path.suffix.lower()
     if suffix in tables.SUFFIXES:
         _refuse(options, _COLUMNS + _IMAGES, "a table")
@@ -231,7 +227,7 @@ def _open_file(path: Path, options: dict[str, Any], sizes: dict[str, Any]) -> So
         return RecordSource(path, **options)
     if suffix in images.SUFFIXES:
         _refuse(options, _IMAGES, "an image")
-        return ImageSource(path, **options, **sizes)
+        return ImageSource(path, **options, same_size=same_size)
     if suffix == ".npy":
         _refuse(options, (), "an .npy file")
         return ArraySource(map_npy(path), path)
@@ -244,7 +240,7 @@ def _open_file(path: Path, options: dict[str, Any], sizes: dict[str, Any]) -> So
     raise ValueError(f"{path} has the unknown extension {path.suffix!r}; {_ALLOWED}")
 
 
-def _open_folder(folder: Path, options: dict[str, Any], sizes: dict[str, Any]) -> Source:
+def _open_folder(folder: Path, options: dict[str, Any], same_size: bool) -> Source:
     """Open a folder of files of one kind; texts beside them, such as a list, are left alone."""
     kinds = {
         "images": images.SUFFIXES,
@@ -268,7 +264,7 @@ def _open_folder(folder: Path, options: dict[str, Any], sizes: dict[str, Any]) -
         return TableSource(folder, **options)
     if first == "images":
         _refuse(options, _IMAGES, what)
-        return ImageSource(folder, **options, **sizes)
+        return ImageSource(folder, **options, same_size=same_size)
     if first == "texts":
         _refuse(options, _COLUMNS, what)
         return RecordSource(folder, **options)

@@ -291,7 +291,35 @@ class Source(ABC):
         return np.searchsorted(np.array(self.label_names), labels), self.label_names
 
 
-class ArraySource(Source):
+class RowSource(Source):
+    """Read items any of which can be read without the others.
+
+    Parameters
+    ----------
+    name : str
+        Name of the data.
+    origin : str
+        Where they come from.
+    kind : {"images", "texts", "vectors"}
+        What the items are.
+    """
+
+    @abstractmethod
+    def _count(self) -> int: ...
+
+    @abstractmethod
+    def _take(self, rows: NDArray[np.int64]) -> Batch:
+        """Read the items of these rows, which are rising."""
+
+    def batches(self, size: int = BATCH_ROWS, start: int = 0) -> Iterator[Batch]:  # noqa: D102
+        yield from self.some(np.arange(start, self._count()), size)
+
+    def some(self, rows: NDArray[np.int64], size: int = BATCH_ROWS) -> Iterator[Batch]:  # noqa: D102
+        for first in range(0, len(rows), size):
+            yield self._take(rows[first : first + size])
+
+
+class ArraySource(RowSource):
     """Read items of a data set that is in memory, or of a mapped array.
 
     Parameters
@@ -312,13 +340,6 @@ class ArraySource(Source):
 
     def _count(self) -> int:
         return len(self.dataset)
-
-    def batches(self, size: int = BATCH_ROWS, start: int = 0) -> Iterator[Batch]:  # noqa: D102
-        yield from self.some(np.arange(start, len(self.dataset)), size)
-
-    def some(self, rows: NDArray[np.int64], size: int = BATCH_ROWS) -> Iterator[Batch]:  # noqa: D102
-        for first in range(0, len(rows), size):
-            yield self._take(rows[first : first + size])
 
     def _take(self, rows: NDArray[np.int64]) -> Batch:
         data = self.dataset
@@ -368,8 +389,7 @@ def join(batches: Iterable[Batch], n_rows: int | None = None) -> Batch:
         if n_rows is not None:
             X = np.empty((n_rows, *batch.X.shape[1:]), batch.X.dtype) if X is None else X
             X[n_items : n_items + len(batch)] = batch.X
-            batch = Batch(X[n_items : n_items + len(batch)], batch.rows, batch.stop, batch.names,
-                          batch.labels)  # fmt: skip
+            batch = replace(batch, X=X[n_items : n_items + len(batch)])
         parts.append(batch)
         n_items += len(batch)
     if not parts:

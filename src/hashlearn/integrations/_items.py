@@ -14,11 +14,10 @@ from hashlearn.codefiles import COLUMN
 from hashlearn.codes import n_bytes
 from hashlearn.data.columns import Columns, choose_columns
 from hashlearn.data.dataset import Kind
-from hashlearn.data.images import SUFFIXES, read_image
-from hashlearn.data.locations import files_in
+from hashlearn.data.images import ImageSource, read_image
 from hashlearn.data.source import objects
 from hashlearn.encoding import image_options
-from hashlearn.models import Model, encode, hasher_of, load, save
+from hashlearn.models import Model, encode, hasher_of, load, steps_of
 
 if TYPE_CHECKING:
     import pyarrow
@@ -32,19 +31,6 @@ def any_model(model: Model | str | os.PathLike[str] | bytes) -> Model:
             path.write_bytes(model)
             return load(path)
     return load(model) if isinstance(model, str | os.PathLike) else model
-
-
-def model_bytes(model: Model) -> NDArray[np.uint8]:
-    """Give what the file of a model would hold, uint8."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "model")
-        save(model, path)
-        return np.fromfile(path, np.uint8)
-
-
-def first_step(model: Model) -> Any:
-    """Find what items reach first."""
-    return model if hasher_of(model) is model else model.steps[0][1]
 
 
 def item_kind(first: Any) -> Kind:
@@ -98,13 +84,9 @@ def list_images(
     folder = Path(source)
     if not folder.exists():
         raise FileNotFoundError(f"there is no {folder}")
-    if not folder.is_dir():
-        return [str(folder.absolute())], [folder.name]
-    paths = files_in(folder, SUFFIXES)
-    if not paths:
-        raise ValueError(f"{folder} has no images; extensions read: {', '.join(SUFFIXES)}")
-    names = [path.relative_to(folder).as_posix() for path in paths]
-    return [str(path.absolute()) for path in paths], names
+    images = ImageSource(folder)
+    names = list(images.names_of(range(len(images.paths))))
+    return [str(path.absolute()) for path in images.paths], names
 
 
 def encode_table(
@@ -113,7 +95,7 @@ def encode_table(
     """Give the columns to keep and the codes; and what was wrong with each row, for images."""
     import pyarrow
 
-    first = first_step(model)
+    first = steps_of(model)[0]
     columns = columns_of(first, table.schema, column, keep)
     (part,) = table.combine_chunks().to_batches() or [None]
     packed: list[bytes | None] = [None] * table.num_rows

@@ -13,9 +13,9 @@ from threadpoolctl import threadpool_limits
 from hashlearn.codefiles import COLUMN
 from hashlearn.data.locations import naming
 from hashlearn.integrations._cluster import Resources, given_threads, quiet, shown
-from hashlearn.integrations._items import any_model, encode_table, model_bytes
+from hashlearn.integrations._items import any_model, encode_table
 from hashlearn.integrations._parquet import Writer, read_piece
-from hashlearn.models import Model
+from hashlearn.models import Model, file_bytes
 
 _MOST_ATTEMPTS = 4  # more workers are not lost over the same rows
 _ERRORS = {error.__name__: error for error in (ValueError, TypeError, ImportError, OSError)}
@@ -48,7 +48,7 @@ class Worker:
         self._task, self._attempts, self._error = task, attempts, None
         try:
             content = ray.get(model) if isinstance(model, ray.ObjectRef) else model
-            self._model = load_in_worker(content.tobytes())
+            self._model = load_in_worker(content)
         except Exception as error:
             self._error = _worded(error)
 
@@ -121,7 +121,7 @@ def run(
     started = perf_counter()
     counter = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Attempts)
     arguments = {
-        "model": ray.put(model_bytes(model)),
+        "model": ray.put(file_bytes(model)),
         "attempts": counter.remote(_MOST_ATTEMPTS),
         "task": task,
     }

@@ -245,7 +245,7 @@ def push_to_hub(
 def _describe(model: Model, path: Path) -> dict[str, Any]:
     """Say what a saved model is, its parameters as the file has them."""
     hasher = hasher_of(model)
-    first = model if hasher is model else model.steps[0][1]
+    first = models.steps_of(model)[0]
     shape = getattr(first, "image_shape_", getattr(first, "item_shape_", None))
     n_features = getattr(first, "n_features_in_", None)
     if shape is None and n_features is not None:

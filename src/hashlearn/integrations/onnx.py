@@ -14,7 +14,7 @@ from hashlearn.codes import n_bytes
 from hashlearn.features import Pixels
 from hashlearn.hashers.base import Hasher
 from hashlearn.integrations._graph import Graph, as_single
-from hashlearn.models import Model, hasher_of
+from hashlearn.models import Model, hasher_of, steps_of
 from hashlearn.storage import replacing
 
 _LOWEST_OPSET = 13  # from here on Squeeze, Unsqueeze and ReduceSum take axes as an input
@@ -81,7 +81,7 @@ def export_onnx(
         raise ValueError(f"opset must be from {_LOWEST_OPSET} to {newest}, got {opset!r}")
     if input_dtype not in (None, *_DTYPES):
         raise ValueError(f"input_dtype must be one of {', '.join(_DTYPES)}; got {input_dtype!r}")
-    steps = [model] if isinstance(model, Hasher) else [step for _, step in model.steps]
+    steps = steps_of(model)
     writers = [*map(_writer_of_features, steps[:-1]), _writer_of_hasher(steps[-1])]
     for step in steps:
         check_is_fitted(step)

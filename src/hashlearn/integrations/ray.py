@@ -22,7 +22,6 @@ from hashlearn.integrations._items import (
     any_model,
     columns_of,
     encode_table,
-    first_step,
     item_kind,
     list_images,
 )
@@ -36,7 +35,7 @@ from hashlearn.integrations._parquet import (
     whole_folder,
 )
 from hashlearn.integrations._workers import load_in_worker, run
-from hashlearn.models import Model, hasher_of
+from hashlearn.models import Model, hasher_of, steps_of
 
 
 @dataclass(frozen=True)
@@ -196,7 +195,7 @@ def encode_parquet(
     n_rows = sum(sum(footer.rows) for footer in footers)
     if not n_rows:
         raise ValueError(f"{source} has no rows")
-    first = first_step(loaded)
+    first = steps_of(loaded)[0]
     with naming(Path(footers[0].path)):
         check_columns(footers[:1], [*([] if column is None else [column]), *kept])
         items = columns_of(first, footers[0].schema, column, kept).items
@@ -283,8 +282,8 @@ def encode_images(
     _check_numbers(workers, cpus_per_worker, gpus_per_worker, batch_size)
     import_ray()
     loaded = any_model(model)
-    if item_kind(first_step(loaded)) != "images":
-        raise ValueError(f"the model takes {item_kind(first_step(loaded))}, not images")
+    if item_kind(steps_of(loaded)[0]) != "images":
+        raise ValueError(f"the model takes {item_kind(steps_of(loaded)[0])}, not images")
     paths, names = list_images(source)
     pieces = [
         {"number": number, "paths": paths[i : i + batch_size], "names": names[i : i + batch_size]}
