@@ -103,8 +103,9 @@ class ImageSource(FileSource):
         return super()._identify() | {"size": self.size, "mode": self.mode}
 
     def _take(self, rows: NDArray[np.int64]) -> Batch:
-        with ThreadPoolExecutor(available_threads()) as pool:
-            found = list(pool.map(self._try, rows))
+        shares = np.array_split(rows, available_threads())  # one by one, small images take turns
+        with ThreadPoolExecutor(len(shares)) as pool:
+            found = [pixels for share in pool.map(self._try, shares) for pixels in share]
         kept, images = [], []
         for row, pixels in zip(rows.tolist(), found, strict=True):
             if isinstance(pixels, ValueError):
@@ -125,11 +126,14 @@ class ImageSource(FileSource):
             self.labels_of(kept),
         )
 
-    def _try(self, row: int) -> NDArray[np.uint8] | ValueError:
-        try:
-            return read_image(self.paths[row], size=self.size, mode=self.mode)
-        except ValueError as error:
-            return error
+    def _try(self, rows: NDArray[np.int64]) -> list[NDArray[np.uint8] | ValueError]:
+        found: list[NDArray[np.uint8] | ValueError] = []
+        for row in rows:
+            try:
+                found.append(read_image(self.paths[row], size=self.size, mode=self.mode))
+            except ValueError as error:
+                found.append(error)
+        return found
 
 
 def read_image(
