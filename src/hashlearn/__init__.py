@@ -10,6 +10,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hashlearn.collection import Collection
     from hashlearn.data import load_dataset
     from hashlearn.evaluation import Protocol, evaluate
     from hashlearn.hashers import get_method, methods
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __version__ = version("hashlearn")
 
 __all__ = [
+    "Collection",
     "HammingIndex",
     "Protocol",
     "__version__",
@@ -31,6 +33,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Collection": "hashlearn.collection",
     "HammingIndex": "hashlearn.index",
     "Protocol": "hashlearn.evaluation",
     "evaluate": "hashlearn.evaluation",

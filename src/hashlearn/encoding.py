@@ -16,6 +16,7 @@ from hashlearn.codefiles import write_codes
 from hashlearn.codes import n_bytes
 from hashlearn.data import Batch, Source, open_source
 from hashlearn.data.catalog import NAMES
+from hashlearn.data.dataset import Kind
 from hashlearn.data.huggingface import HuggingFaceSource
 from hashlearn.data.images import are_images
 from hashlearn.data.tables import TableSource
@@ -206,6 +207,27 @@ def image_options(first: Any) -> dict[str, Any]:
         return {}
     size = (int(shape[0]), int(shape[1]))
     return {"image_size": size, "mode": "grey" if len(shape) == 2 else "rgb"}
+
+
+def item_kind(first: Any) -> Kind:
+    """Say what the first step of a fitted model takes.
+
+    Parameters
+    ----------
+    first : transformer or Hasher
+        Step.
+
+    Returns
+    -------
+    {"images", "texts", "vectors"}
+        What it was fitted to.
+    """
+    named: Kind | None = getattr(first, "item_kind_", None)  # of networks
+    if named is not None:
+        return named
+    if first.__sklearn_tags__().input_tags.string:
+        return "texts"
+    return "images" if image_options(first) else "vectors"
 
 
 def rows_of(source: Source, front: Backbone | None) -> int:

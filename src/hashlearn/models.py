@@ -122,6 +122,27 @@ def encode(model: Model, X: ArrayLike) -> NDArray[np.uint8]:
     return pack_bits(model.transform(X))
 
 
+def project(model: Model, X: ArrayLike) -> NDArray[np.float32]:
+    """Compute the values before the sign with a hasher or a pipeline that ends in one.
+
+    Parameters
+    ----------
+    model : Hasher or Pipeline
+        Fitted model.
+    X : array-like of shape (n, ...), numeric
+        Items as the model's first step takes them.
+
+    Returns
+    -------
+    ndarray of shape (n, n_bits), float32
+        Values whose signs are the bits.
+    """
+    *features, hasher = steps_of(model)
+    for step in features:
+        X = step.transform(X)
+    return cast(Hasher, hasher).project(X)
+
+
 def hasher_of(model: Model) -> Hasher:
     """Find the hasher in a model.
 

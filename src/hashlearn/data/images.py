@@ -174,14 +174,45 @@ def read_image(
         with image:
             if size is not None:  # of a JPEG; it may still have to be turned
                 image.draft(None, (_DRAFT * max(size), _DRAFT * max(size)))
-            flat = _flatten(ImageOps.exif_transpose(image), mode)
-            if size is not None and flat.size != (size[1], size[0]):
-                flat = flat.resize((size[1], size[0]), Image.Resampling.BILINEAR)
-            return np.asarray(flat)
+            return _resized(_flatten(ImageOps.exif_transpose(image), mode), size)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise ValueError(f"{what} is too large: {error}") from error
     except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
         raise ValueError(f"{what} is damaged or not an image: {error}") from error
+
+
+def resize_image(
+    pixels: NDArray[np.uint8], *, size: tuple[int, int] | None, mode: Mode
+) -> NDArray[np.uint8]:
+    """Bring an image to a size and colours, as `read_image` does.
+
+    Parameters
+    ----------
+    pixels : ndarray of shape (h, w) or (h, w, c), uint8
+        Image of 1, 3 or 4 channels; the fourth is opacity, over white.
+    size : tuple of int (height, width) or None
+        Size to bring it to; None keeps its own.
+    mode : {"rgb", "grey"}
+        Three channels, or none.
+
+    Returns
+    -------
+    ndarray of shape (h, w, 3) or (h, w), uint8
+        The image.
+    """
+    from PIL import Image
+
+    if pixels.ndim == 3 and pixels.shape[2] == 1:
+        pixels = pixels[:, :, 0]
+    return _resized(_flatten(Image.fromarray(np.ascontiguousarray(pixels)), mode), size)
+
+
+def _resized(image: "Image", size: tuple[int, int] | None) -> NDArray[np.uint8]:
+    from PIL import Image
+
+    if size is not None and image.size != (size[1], size[0]):
+        image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
+    return np.asarray(image)
 
 
 def _flatten(image: "Image", mode: Mode) -> "Image":

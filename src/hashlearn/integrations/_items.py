@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from hashlearn.codefiles import COLUMN
 from hashlearn.codes import n_bytes
 from hashlearn.data.columns import Columns, choose_columns
-from hashlearn.data.dataset import Kind
 from hashlearn.data.images import ImageSource, read_image
 from hashlearn.data.source import objects
-from hashlearn.encoding import image_options
+from hashlearn.encoding import image_options, item_kind
 from hashlearn.models import Model, encode, hasher_of, load, steps_of
 
 if TYPE_CHECKING:
@@ -31,16 +30,6 @@ def any_model(model: Model | str | os.PathLike[str] | bytes) -> Model:
             path.write_bytes(model)
             return load(path)
     return load(model) if isinstance(model, str | os.PathLike) else model
-
-
-def item_kind(first: Any) -> Kind:
-    """Say what the first step of a model takes."""
-    named: Kind | None = getattr(first, "item_kind_", None)  # of networks
-    if named is not None:
-        return named
-    if first.__sklearn_tags__().input_tags.string:
-        return "texts"
-    return "images" if image_options(first) else "vectors"
 
 
 def columns_of(

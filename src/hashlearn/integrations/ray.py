@@ -17,12 +17,12 @@ from sklearn.utils import check_scalar
 import hashlearn
 from hashlearn.codefiles import COLUMN
 from hashlearn.data.locations import naming
+from hashlearn.encoding import item_kind
 from hashlearn.integrations._cluster import connected, import_ray
 from hashlearn.integrations._items import (
     any_model,
     columns_of,
     encode_table,
-    item_kind,
     list_images,
 )
 from hashlearn.integrations._parquet import (
