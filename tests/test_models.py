@@ -227,3 +227,10 @@ def test_a_class_loads_its_own_files_only(tmp_path):
     models.save(models.make_model("pixels", LSH(8)).fit(VECTORS), tmp_path / "b.model")
     with pytest.raises(ValueError, match=r"b\.model holds Pixels, not LSH alone"):
         LSH.load(tmp_path / "b.model")
+
+
+def test_the_signs_of_projected_values_are_the_bits():
+    model = models.make_model("standardize,l2", LSH(20, random_state=0)).fit(VECTORS)
+    values = models.project(model, VECTORS)
+    assert values.shape == (60, 20)
+    np.testing.assert_array_equal(values >= 0, model.transform(VECTORS))

@@ -6,7 +6,7 @@ from PIL import Image
 from sklearn.datasets import load_sample_image
 
 from hashlearn.data import images, load_dataset
-from hashlearn.data.images import are_images, read_image
+from hashlearn.data.images import are_images, read_image, resize_image
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 
@@ -283,3 +283,13 @@ def test_a_large_jpeg_that_is_decoded_small_has_the_same_pixels_but_for_rounding
         whole = read_image(path, size=size, mode="rgb")
         assert small.shape == (*size, 3)
         assert np.abs(small.astype(int) - whole).max() <= 4
+
+
+@pytest.mark.parametrize("mode", ["rgb", "grey"])
+@pytest.mark.parametrize("shape", [(9, 7), (9, 7, 1), (9, 7, 3), (9, 7, 4)])
+def test_an_image_in_memory_is_resized_as_one_in_a_file(tmp_path, shape, mode):
+    pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    Image.fromarray(pixels.squeeze()).save(tmp_path / "a.png")
+    for size in ((4, 5), (9, 7), None):
+        expected = read_image(tmp_path / "a.png", size=size, mode=mode)
+        np.testing.assert_array_equal(resize_image(pixels, size=size, mode=mode), expected)

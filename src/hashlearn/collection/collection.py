@@ -691,8 +691,8 @@ class Collection:
 
         Returns
         -------
-        ndarray or str
-            Image of shape (h, w, 3), uint8; text; or vector of shape (d,), float32.
+        ndarray of shape (h, w, 3), uint8, or (d,), float32; or str
+            Image, vector or text.
 
         Raises
         ------
@@ -722,8 +722,8 @@ class Collection:
 
         Parameters
         ----------
-        item : ndarray or str
-            Image, uint8 of shape (h, w) or (h, w, c); text; or vector of shape (d,).
+        item : ndarray of shape (h, w) or (h, w, c), uint8, or (d,), real; or str
+            Image, vector or text.
         k : int, default=10
             How many at most. None takes all within `radius`.
         radius : int, default=None

@@ -103,8 +103,9 @@ def prepared(model: Model, items: Sequence[Any]) -> NDArray[Any]:
 
     Returns
     -------
-    ndarray of shape (n, ...)
-        Vectors, texts or images; those of any size are resized unless a network does that itself.
+    ndarray of shape (n, d), float32; (n, h, w) or (n, h, w, 3), uint8; or (n,), object
+        Vectors; images of the size that the model takes; or texts, or images that a network will
+        bring to its size.
     """
     first = steps_of(model)[0]
     kind = item_kind(first)
@@ -122,7 +123,7 @@ def content_of(item: Any, kind: Kind, *, keep: bool, in_file: bool) -> Content |
 
     Parameters
     ----------
-    item : ndarray or str
+    item : ndarray of shape (h, w), (h, w, c) or (d,), or str
         Item.
     kind : {"images", "texts", "vectors"}
         What it is.
@@ -200,8 +201,8 @@ def decoded(content: Content) -> Any:
 
     Returns
     -------
-    ndarray or str
-        The item: images with three channels.
+    ndarray of shape (h, w, 3), uint8, or (d,), float32; or str
+        The item.
 
     Raises
     ------
@@ -220,7 +221,7 @@ def digest_of(item: Any) -> bytes:
 
     Parameters
     ----------
-    item : ndarray or str
+    item : ndarray of shape (h, w), (h, w, c) or (d,), or str
         Item that :func:`check_items` has let through.
 
     Returns

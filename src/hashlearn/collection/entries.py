@@ -15,6 +15,7 @@ from hashlearn.collection.items import Content
 from hashlearn.data import Batch, Source
 from hashlearn.data.dataset import Kind
 from hashlearn.data.files import FileSource
+from hashlearn.data.source import ArraySource
 
 MAX_KEY = 1024
 """Longest key, in characters."""
@@ -372,7 +373,7 @@ def labels_of(
     """
     if labels is None:
         return None, None
-    names = source.label_names
+    names = source.dataset.label_names if isinstance(source, ArraySource) else source.label_names
     if labels.ndim == 2:
         named = names or tuple(str(column) for column in range(labels.shape[1]))
         return None, [{"labels": [named[i] for i in np.flatnonzero(row)]} for row in labels]

@@ -71,7 +71,7 @@ class Hit:
         The item.
     distance : int
         Hamming distance of its code to that of the query, in bits.
-    weighted_distance : float or None
+    weighted_distance : float or None, default=None
         Sum of the query's absolute values before the sign over the bits that differ, if the search
         ranked by it.
     """
