@@ -64,6 +64,14 @@ def test_threads_that_write_and_search_do_not_disturb_each_other(points):
     assert points.verify().is_whole
 
 
+def test_threads_that_have_ended_hold_nothing_open(points):
+    for _ in range(20):
+        thread = threading.Thread(target=points.list)
+        thread.start()
+        thread.join()
+    assert len(points._database._readers) <= 2
+
+
 def test_a_rebuild_while_others_write_loses_nothing(points, path, vectors):
     child = subprocess.Popen([sys.executable, "-c", ADD, str(path), "a"])
     n_rebuilt = 0

@@ -101,11 +101,10 @@ class Collection:
         self.path = path
         self._threads = threads
         self._database = Database(path, read_only=read_only)
+        self._changes = Changes(self._database)
         self._following = threading.Lock()
         self._present: _State | None = None
         try:
-            with self._database.naming():
-                self._changes = Changes(self._database)
             self._state()  # reads the codes, so that errors come now
         except BaseException:
             self.close()
@@ -212,8 +211,10 @@ class Collection:
         return cls(Path(path), read_only=read_only, threads=threads)
 
     def close(self) -> None:
-        """Close the database."""
-        self._database.close()
+        """Wait for what is being written, and close the database."""
+        with self._following:
+            self._changes.close()
+            self._database.close()
 
     def __enter__(self) -> Self:
         return self

@@ -100,16 +100,14 @@ class Database:
         self.read_only = read_only
         if not self.path.is_file():
             raise FileNotFoundError(f"{folder} is not a collection: it has no {FILE}")
-        self._connections: list[sqlite3.Connection] = []
+        self._readers: dict[threading.Thread, sqlite3.Connection] = {}
         self._listing = threading.Lock()
-        self._own = threading.local()
         self._writing = threading.RLock()
         self._writer: sqlite3.Connection | None = None
         self._is_closed = False
         with self.naming():
-            reader = self.connect()
-            (application,) = reader.execute("PRAGMA application_id").fetchone()
-            (number,) = reader.execute("PRAGMA user_version").fetchone()
+            (application,) = self.reader.execute("PRAGMA application_id").fetchone()
+            (number,) = self.reader.execute("PRAGMA user_version").fetchone()
         if application != _APPLICATION or number > FORMAT:
             self.close()
             if application != _APPLICATION:
@@ -149,7 +147,7 @@ class Database:
         Returns
         -------
         sqlite3.Connection
-            The connection; any thread may use it, one at a time.
+            The connection, which the caller closes; any thread may use it, one at a time.
         """
         if self._is_closed:
             raise ValueError(f"the collection {self.path.parent} is closed")
@@ -164,24 +162,29 @@ class Database:
         if write:
             # an acknowledged write is on the disk
             connection.execute("PRAGMA synchronous = FULL")
-        with self._listing:
-            self._connections.append(connection)
         return connection
 
     def close(self) -> None:
-        """Close all connections."""
+        """Wait for the transaction that is being written, and close all connections."""
         with self._writing, self._listing:
             self._is_closed = True
-            for connection in self._connections:
-                connection.close()
-            self._connections.clear()
+            # the writer last: who closes last brings the log into the database, if it may write
+            for connection in (*self._readers.values(), self._writer):
+                if connection is not None:
+                    connection.close()
+            self._readers.clear()
+            self._writer = None
 
     @property
     def reader(self) -> sqlite3.Connection:
         """Connection of this thread, to read."""
-        connection: sqlite3.Connection | None = getattr(self._own, "reader", None)
-        if connection is None or self._is_closed:
-            connection = self._own.reader = self.connect()
+        thread = threading.current_thread()
+        connection = self._readers.get(thread)
+        if connection is None:
+            with self._listing:
+                for ended in [one for one in self._readers if not one.is_alive()]:
+                    self._readers.pop(ended).close()
+                connection = self._readers[thread] = self.connect()
         return connection
 
     @contextmanager
@@ -202,7 +205,7 @@ class Database:
         """
         self.check_writable()
         with self._writing, self.naming():
-            if self._writer is None or self._is_closed:
+            if self._writer is None:
                 self._writer = self.connect(write=True)
             self._writer.execute("BEGIN IMMEDIATE")
             try:
@@ -235,6 +238,8 @@ class Database:
             yield
         except sqlite3.IntegrityError:
             raise
+        except sqlite3.ProgrammingError as error:  # another thread has closed the connection
+            raise ValueError(f"the collection {self.path.parent} is closed") from error
         except sqlite3.OperationalError as error:
             if "locked" in str(error):
                 raise TimeoutError(
@@ -570,6 +575,10 @@ class Changes:
         self._version: int | None = None
         self._generation: int | None = None
         self._last_id = self._last_removal = 0
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
 
     @property
     def are_there(self) -> bool:
