@@ -1,6 +1,7 @@
 """The documentation is run, and what is generated is up to date."""
 
 import doctest
+import ast
 import importlib
 import re
 import subprocess
@@ -23,12 +24,18 @@ def test_documents_run_as_they_stand(name):
     assert failed == 0
 
 
-def test_the_example_of_the_readme_runs(tmp_path, monkeypatch, capsys):
+def test_the_examples_of_the_readme_run_one_after_the_other(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    (code,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-    exec(code, {})
+    first, second = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    names: dict[str, object] = {}
+    exec(first, names)
     assert float(capsys.readouterr().out) > 0.7
     assert {path.name for path in tmp_path.iterdir()} == {"digits.model", "digits.index"}
+    exec(second, names)
+    hits = ast.literal_eval(capsys.readouterr().out)
+    assert len(hits) == 5
+    assert hits[0][1] == 0
+    assert (tmp_path / "digits.collection").is_dir()
 
 
 def test_the_generated_parts_are_up_to_date(monkeypatch):

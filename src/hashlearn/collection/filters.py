@@ -104,7 +104,7 @@ def _field(name: str, condition: Any) -> tuple[str, list[Any]]:
         parts.append(sql)
         parameters += values
     if "contains" in condition:
-        sql = f"SELECT DISTINCT id FROM fields WHERE name = ? AND typeof(value) = 'text' AND value {_LIKE}"
+        sql = f"{_FIELD} AND typeof(value) = 'text' AND value {_LIKE}"
         parts.append(sql)
         parameters += [name, _pattern(condition["contains"])]
     if "not" in condition:
@@ -114,6 +114,7 @@ def _field(name: str, condition: Any) -> tuple[str, list[Any]]:
     return " INTERSECT ".join(parts), parameters
 
 
+_FIELD = "SELECT DISTINCT id FROM fields WHERE name = ?"
 _LIKE = "LIKE ? ESCAPE '\\'"
 
 
@@ -130,11 +131,11 @@ def _one_of(name: str, value: Any) -> tuple[str, list[Any]]:
     if not values:
         raise ValueError(f"{name} must be one of no values: give at least one")
     places = ", ".join("?" * len(values))
-    return f"SELECT DISTINCT id FROM fields WHERE name = ? AND value IN ({places})", [name, *values]
+    return f"{_FIELD} AND value IN ({places})", [name, *values]
 
 
 def _between(name: str, condition: Mapping[str, Any]) -> tuple[str, list[Any]]:
-    sql, parameters = "SELECT DISTINCT id FROM fields WHERE name = ?", [name]
+    sql, parameters = _FIELD, [name]
     ends = [_scalar(name, condition[end]) for end in ("min", "max") if end in condition]
     if len({isinstance(end, str) for end in ends}) > 1:
         raise TypeError(f"min and max of {name} must both be numbers or both strings")
