@@ -70,6 +70,9 @@ CREATE INDEX fields_of_item ON fields (id);
 CREATE TABLE removed (n INTEGER PRIMARY KEY AUTOINCREMENT, id INTEGER NOT NULL) STRICT;
 """
 
+# two queries, each of which looks at one end; min and max together read the whole table
+_REMOVALS_KEPT = "SELECT (SELECT min(n) FROM removed), (SELECT max(n) FROM removed)"
+
 _REMOVALS = tuple(
     f"DELETE FROM {table} WHERE id = ?" for table in ("items", "codes", "contents", "fields")
 )
@@ -607,7 +610,7 @@ class Changes:
         run("BEGIN")
         try:
             about = about_in(self._connection)
-            first, last = run("SELECT min(n), max(n) FROM removed").fetchone()
+            first, last = run(_REMOVALS_KEPT).fetchone()
             is_all = about["generation"] != self._generation or (
                 first is not None and first > self._last_removal + 1
             )
