@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= digits
 CPP := $(wildcard native/*.*pp native/tests/*.*pp)
+# Processes that share the tests; each file of tests runs in one of them.
+JOBS ?= 2
 # A file of versions to hold to, such as tests/lowest-versions.txt; empty: the newest allowed.
 CONSTRAINTS ?=
 
@@ -34,7 +36,7 @@ demo: $(VENV)/.installed
 	$(BIN)/hashlearn demo --data $(DATA) --output demo
 
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 check: $(VENV)/.installed
 	$(BIN)/ruff check .
