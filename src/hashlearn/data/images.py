@@ -2,7 +2,9 @@
 
 import struct
 import warnings
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from numbers import Integral
 from pathlib import Path
 from threading import Lock
@@ -164,7 +166,42 @@ def read_image(
         If it is damaged, not an image, has 32-bit pixels, or so many pixels that it may be an
         attack.
     """
-    from PIL import Image, ImageOps
+    from PIL import ImageOps
+
+    with _opened(path) as image:
+        if size is not None:  # of a JPEG; it may still have to be turned
+            image.draft(None, (_DRAFT * max(size), _DRAFT * max(size)))
+        return _resized(_flatten(ImageOps.exif_transpose(image), mode), size)
+
+
+def image_shape(path: Path | IO[bytes]) -> tuple[int, int]:
+    """Read the size of an image from the head of its file, without decoding it.
+
+    Parameters
+    ----------
+    path : pathlib.Path or file of bytes
+        File to read.
+
+    Returns
+    -------
+    height : int
+        Height in pixels.
+    width : int
+        Width in pixels.
+
+    Raises
+    ------
+    ValueError
+        If it is damaged, not an image, or has so many pixels that it may be an attack.
+    """
+    with _opened(path) as image:
+        return image.height, image.width
+
+
+@contextmanager
+def _opened(path: Path | IO[bytes]) -> "Iterator[Image]":
+    """Open an image, and turn what may happen while it is read into one error."""
+    from PIL import Image
 
     what = str(path) if isinstance(path, Path) else "it"
     try:
@@ -172,9 +209,7 @@ def read_image(
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             image = Image.open(path, formats=_FORMATS)
         with image:
-            if size is not None:  # of a JPEG; it may still have to be turned
-                image.draft(None, (_DRAFT * max(size), _DRAFT * max(size)))
-            return _resized(_flatten(ImageOps.exif_transpose(image), mode), size)
+            yield image
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise ValueError(f"{what} is too large: {error}") from error
     except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
