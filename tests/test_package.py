@@ -9,8 +9,8 @@ import pytest
 import hashlearn
 
 HEAVY = {
-    "torch", "sklearn", "scipy", "matplotlib", "pyarrow", "fastapi", "onnx", "onnxruntime",
-    "tokenizers", "transformers", "sentence_transformers", "huggingface_hub", "ray",
+    "torch", "sklearn", "scipy", "matplotlib", "pyarrow", "fastapi", "uvicorn", "onnx",
+    "onnxruntime", "tokenizers", "transformers", "sentence_transformers", "huggingface_hub", "ray",
 }  # fmt: skip
 
 

@@ -13,7 +13,18 @@ from hashlearn.data.catalog import NAMES
 from hashlearn.hashers import methods
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-COMMANDS = get_command(cli.app).commands
+
+
+def commands_of(group, before=()):
+    """List all commands by their names, also those within groups."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands_of(command, (*before, name))
+        else:
+            yield " ".join((*before, name)), command
+
+
+COMMANDS = dict(commands_of(get_command(cli.app)))
 
 
 def plain(text):
@@ -31,9 +42,16 @@ def documented_commands():
 
 def parse(line):
     """Parse a command line as the program does, without running it."""
-    _, name, *arguments = shlex.split(line)
-    assert name in COMMANDS
+    name, arguments = divided(line)
     return COMMANDS[name].make_context(name, arguments)
+
+
+def divided(line):
+    """Divide a command line into the name of a command and its arguments."""
+    _, first, *arguments = shlex.split(line)
+    name = first if first in COMMANDS else f"{first} {arguments.pop(0)}"
+    assert name in COMMANDS
+    return name, arguments
 
 
 def test_the_entry_point_is_main():
@@ -42,23 +60,26 @@ def test_the_entry_point_is_main():
 
 
 def test_every_command_is_listed(run):
-    page = plain(run("--help").out)
+    pages = plain(run("--help").out) + plain(run("collection", "--help").out)
     assert set(COMMANDS) == {
         "demo", "datasets", "methods", "fit", "encode", "index", "build", "search", "duplicates",
-        "export", "push", "pull", "evaluate", "bench", "report",
+        "export", "push", "pull", "serve", "evaluate", "bench", "report",
+        *(f"collection {name}" for name in (
+            "create", "add", "remove", "search", "rebuild", "verify", "export", "salvage", "info",
+        )),
     }  # fmt: skip
     for name, command in COMMANDS.items():
-        assert f"{name} {plain(command.help).split('.')[0]}." in page
+        assert f"{name.split()[-1]} {plain(command.help).split('.')[0]}." in pages
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_a_help_page_with_an_example_that_can_be_parsed(run, name):
-    page = plain(run(name, "--help").out)
+    page = plain(run(*name.split(), "--help").out)
     assert "Example: hashlearn" in page
     examples = re.findall(r"Example: `(.*?)`", COMMANDS[name].help)
     assert examples
     for example in examples:
-        assert example.split()[:2] == ["hashlearn", name]
+        assert divided(example)[0] == name
         assert example in page
         parse(example)
 
@@ -68,7 +89,7 @@ def test_every_option_is_explained_and_every_line_fits(run, name):
     for parameter in COMMANDS[name].params:
         assert parameter.help, parameter.name
     assert "--json" in [name for parameter in COMMANDS[name].params for name in parameter.opts]
-    assert max(map(len, run(name, "--help").out.splitlines())) <= 80
+    assert max(map(len, run(*name.split(), "--help").out.splitlines())) <= 80
 
 
 def test_readme_shows_the_whole_road():
@@ -80,7 +101,8 @@ def test_readme_shows_the_whole_road():
 def test_the_commands_of_readme_exist_with_their_options(line):
     if line.endswith("..."):
         options = [word for word in line.split() if word.startswith("-")]
-        known = [name for parameter in COMMANDS[line.split()[1]].params for name in parameter.opts]
+        name, _ = divided(line.removesuffix("..."))
+        known = [name for parameter in COMMANDS[name].params for name in parameter.opts]
         assert set(options) <= set(known)
     else:
         parse(line)

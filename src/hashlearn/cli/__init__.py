@@ -11,6 +11,7 @@ from typing import Any
 
 import typer
 
+from hashlearn.cli import collection
 from hashlearn.cli.bench import bench
 from hashlearn.cli.export import export
 from hashlearn.cli.hub import pull, push
@@ -18,6 +19,7 @@ from hashlearn.cli.pairs import duplicates
 from hashlearn.cli.report import report
 from hashlearn.cli.road import build, encode, fit, index, search
 from hashlearn.cli.scores import demo, evaluate
+from hashlearn.cli.serve import serve
 from hashlearn.cli.show import message
 from hashlearn.cli.tables import datasets, methods
 
@@ -32,9 +34,10 @@ app = typer.Typer(
 )
 for command in (
     demo, datasets, methods, fit, encode, index, build, search, duplicates, export, push, pull,
-    evaluate, bench, report,
+    serve, evaluate, bench, report,
 ):  # fmt: skip
     app.command()(command)
+app.add_typer(collection.app)
 
 
 def main() -> None:
