@@ -121,6 +121,37 @@ def test_a_slow_search_is_given_up_and_keeps_no_other_waiting(serving, monkeypat
         waiting.set()
 
 
+def test_what_is_encoded_keeps_no_search_by_key_waiting(serving, monkeypatch):
+    client = serving(limits=Limits(max_seconds=0.3))
+    points, waiting = client.app.state.collections["points"], threading.Event()
+    monkeypatch.setattr(points, "search", lambda *_, **__: waiting.wait(20))
+    try:
+        for _ in range(8):
+            asked = {"vector": [1.0] * 8}
+            answer = client.post("/api/v1/collections/points/search", json=asked)
+            assert answer.status_code == 504
+        answer = client.post("/api/v1/collections/points/search", json={"key": "p/1"})
+        assert answer.status_code == 200
+    finally:
+        waiting.set()
+
+
+def test_what_is_written_keeps_no_search_waiting(serving, monkeypatch):
+    client = serving(limits=Limits(max_seconds=0.3))
+    points, waiting = client.app.state.collections["points"], threading.Event()
+    monkeypatch.setattr(points, "add", lambda *_, **__: waiting.wait(20))
+    try:
+        for _ in range(8):
+            new = {"items": [{"vector": [1.0] * 8}]}
+            answer = client.post("/api/v1/collections/points/items", json=new)
+            assert answer.status_code == 504
+        asked = {"vector": [1.0] * 8}
+        answer = client.post("/api/v1/collections/points/search", json=asked)
+        assert answer.status_code == 200
+    finally:
+        waiting.set()
+
+
 @pytest.mark.parametrize("name", ["max_body_bytes", "max_k", "max_seconds"])
 def test_limits_are_positive(name):
     with pytest.raises(ValueError, match=f"{name} must be positive, got 0"):

@@ -189,7 +189,8 @@ async def _remove(name: str, key: Key, request: Request) -> Response:
 async def _search(name: str, asked: Search, request: Request) -> Response:
     """Find the items whose codes are nearest to that of an item, new or known, or to a code."""
     service = _service(request)
-    return _json(await service.read(serving.search, service, name, asked))
+    run = service.read if asked.is_light else service.encode
+    return _json(await run(serving.search, service, name, asked))
 
 
 def _conditions(text: str | None) -> dict[str, Any] | None:

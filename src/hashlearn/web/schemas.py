@@ -187,6 +187,11 @@ class Search(_Content):
         {"key": "cats/1", "k": 5, "where": {"year": {"min": 2020}}}
     ]
 
+    @property
+    def is_light(self) -> bool:
+        """Whether nothing has to be encoded."""
+        return not self.rerank and (self.key is not None or self.code is not None)
+
     @model_validator(mode="after")
     def _asks_one_thing(self) -> Self:
         given = [name for name in ("key", "code", *CONTENTS) if getattr(self, name) is not None]

@@ -15,15 +15,17 @@ from hashlearn.web.metrics import Metrics
 T = TypeVar("T")
 
 _READERS = 4  # more of them wait for one another: Python runs one at a time
+_ENCODERS = 2  # networks and large images take long, and all processors
 _WRITERS = 2  # one encodes while the other writes
 
 
 class Service:
     """Hold collections and run what is asked of them.
 
-    Work runs in threads of its own, which stay: each has its connection to the database. Writes
-    have their own, so that one that waits for another process keeps no search waiting. A request
-    that is given up leaves its work to end by itself.
+    Work runs in threads of its own, which stay: each has its connection to the database. What
+    encodes items and what writes have their own, so that neither a large image nor a write that
+    waits for another process keeps a search by key waiting. A request that is given up leaves its
+    work to end by itself.
 
     Parameters
     ----------
@@ -43,6 +45,7 @@ class Service:
         self.metrics = Metrics(collections)
         self._read_only = read_only
         self._readers = ThreadPoolExecutor(_READERS, "read")
+        self._encoders = ThreadPoolExecutor(_ENCODERS, "encode")
         self._writers = ThreadPoolExecutor(_WRITERS, "write")
 
     def named(self, name: str) -> Collection:
@@ -104,6 +107,28 @@ class Service:
         """
         return await self._run(self._readers, work, *arguments)
 
+    async def encode(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Run something that encodes items and then reads.
+
+        Parameters
+        ----------
+        work : callable
+            What to run.
+        *arguments : object
+            Its arguments.
+
+        Returns
+        -------
+        object
+            What it gives.
+
+        Raises
+        ------
+        HTTPException
+            In the place of what a collection raises about its input.
+        """
+        return await self._run(self._encoders, work, *arguments)
+
     async def write(self, collection: Collection, work: Callable[..., T], *arguments: Any) -> T:
         """Run something that writes.
 
@@ -140,7 +165,7 @@ class Service:
 
     def close(self) -> None:
         """Wait for all work, also of requests that were given up, and close the collections."""
-        self._readers.shutdown()
-        self._writers.shutdown()
+        for pool in (self._readers, self._encoders, self._writers):
+            pool.shutdown()
         for collection in self.collections.values():
             collection.close()
