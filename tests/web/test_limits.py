@@ -58,6 +58,11 @@ def test_a_head_that_tells_of_too_much_is_believed():
     assert sent[0]["status"] == 413
 
 
+def test_a_head_that_tells_of_too_much_is_refused_before_a_body_comes():
+    sent, _ = ask(echo, [b"0", None], headers=[(b"content-length", b"11")])
+    assert sent[0]["status"] == 413
+
+
 def test_a_body_without_end_is_not_read_to_its_end():
     sent, n_waiting = ask(echo, [b"01234"] * 100)
     assert sent[0]["status"] == 413

@@ -108,6 +108,12 @@ def test_items_that_are_not_allowed_are_not_added(client, items, status, part):
     assert client.get(ANIMALS).json()["n_items"] == 20
 
 
+def test_json_that_would_take_many_times_its_bytes_is_refused_before_it_is_read(client):
+    body = b'{"where": {"a": [' + b"[]," * 200_000 + b"[]]}}"
+    answer = client.post(f"{POINTS}/search", content=body, headers=JSON)
+    assert "at most 200,000 arrays and objects" in told(answer, 413)
+
+
 def test_vectors_of_different_lengths_are_refused(client):
     items = [{"vector": [1.0] * 8}, {"vector": [1.0] * 7}]
     assert "one length" in told(client.post(f"{POINTS}/items", json={"items": items}), 422)
