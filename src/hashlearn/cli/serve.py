@@ -73,6 +73,7 @@ def serve(
             server.serve(app, listening)
         else:
             app.state.service.close()
+            del app  # each worker has the codes in its own memory
             server.serve_in_workers(served, listening, workers)
 
 
