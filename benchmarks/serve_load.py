@@ -39,6 +39,7 @@ from hashlearn import Collection, get_method
 
 N_FEATURES, N_CLUSTERS, N_BITS, K, N_LABELS = 32, 1000, 64, 20, 100
 PORT = 8765
+SEARCH = "/api/v1/collections/{name}/search"
 ADDRESS = f"http://127.0.0.1:{PORT}/api/v1"
 _BATCH = 20_000
 
@@ -129,11 +130,10 @@ def index_share() -> float:
         lines = answer.read().decode().splitlines()
 
     def total(name: str) -> float:
-        found = [line for line in lines if line.startswith(f"{name}_sum")]
-        found = [line for line in found if "{" not in line or "/search" in line]
-        return sum(float(line.rpartition(" ")[2]) for line in found)
+        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
 
-    return total("hashlearn_index_seconds") / total("hashlearn_request_seconds")
+    index = total("hashlearn_index_seconds_sum")
+    return index / total(f'hashlearn_request_seconds_sum{{route="{SEARCH}"}}')
 
 
 def ask(script: Path, clients: int, seconds: int) -> dict[str, Any]:

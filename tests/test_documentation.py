@@ -1,7 +1,7 @@
 """The documentation is run, and what is generated is up to date."""
 
-import doctest
 import ast
+import doctest
 import importlib
 import re
 import subprocess

@@ -118,6 +118,9 @@ def test_the_values_of_fields_are_counted_most_frequent_first(points):
         ({"x": {"min": float("nan")}}, TypeError, "strings and numbers"),
         ({"x": 2**64}, ValueError, "64 bits"),
         ({"x": {"contains": ""}}, TypeError, "not empty"),
+        ({"x": {"contains": "a" * 10_001}}, ValueError, "10,000 characters"),
+        ({"x": list(range(30_000))}, ValueError, "30,000 values"),
+        ({str(i): i for i in range(101)}, ValueError, "at most 100 conditions"),
         ({"caption": 3}, TypeError, "takes a string"),
         ({"key": ["a"]}, TypeError, "takes a string"),
     ],
@@ -142,3 +145,12 @@ def test_a_filter_of_many_items_is_exact(path, hasher):
         points.add(X, keys=[str(i) for i in range(3000)], metadata=[{"n": i} for i in range(3000)])
         found = points.search(X[0], 3000, where={"n": {"min": 100, "max": 2099}})
         assert {int(hit.item.key) for hit in found.hits} == set(range(100, 2100))
+
+
+def test_as_many_conditions_as_are_allowed_are_answered(points):
+    points.update(["p1"], metadata=[{str(i): i for i in range(100)}])
+    where = {str(i): list(range(290)) for i in range(100)}
+    assert [item.key for item in points.list(where=where)] == ["p1"]
+    where = {str(i): {"min": 0, "max": i, "not": "x"} for i in range(100)}
+    assert [item.key for item in points.list(where=where)] == ["p1"]
+    assert points.list(where={"0": {"contains": "a%_" * 3_333}}) == []

@@ -336,9 +336,11 @@ class Collection:
         ------
         TypeError
             If something has the wrong type.
+        KeysTakenError
+            If a key is there with another item.
         ValueError
-            If a key is given twice or is there with another item, numbers do not agree, or the
-            items are not what the hasher takes.
+            If a key is given twice, numbers do not agree, or the items are not what the hasher
+            takes.
         PermissionError
             If the collection is open for reading only.
         """
@@ -391,7 +393,7 @@ class Collection:
         ------
         ValueError
             If the data cannot be read, are not what the hasher takes, or a key is there with
-            another item.
+            another item (`KeysTakenError`).
         PermissionError
             If the collection is open for reading only.
         """

@@ -30,7 +30,7 @@ FORMAT = 1
 
 _APPLICATION = 0x68736C6E  # "hsln", in the header of the file
 
-_BUSY_SECONDS = 60.0
+_BUSY_SECONDS = 20.0
 _PLACES = 500  # parameters of one statement
 _LOG_ROWS = 1_000_000  # removals that readers may be behind before they read all codes again
 
@@ -204,7 +204,7 @@ class Database:
         PermissionError
             If the collection is open for reading only.
         TimeoutError
-            If another process writes for a minute.
+            If another process writes for 20 s.
         """
         self.check_writable()
         with self._writing, self.naming():
@@ -231,7 +231,7 @@ class Database:
         Raises
         ------
         TimeoutError
-            If another process writes for a minute.
+            If another process writes for 20 s.
         OSError
             If the file cannot be read or written.
         ValueError

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hashlearn.collection.contents import check_items, content_of, digest_of
 from hashlearn.collection.database import Row
 from hashlearn.collection.filters import RESERVED, fields_of
-from hashlearn.collection.items import Content
+from hashlearn.collection.items import Content, KeysTakenError
 from hashlearn.data import Batch, Source
 from hashlearn.data.dataset import Kind
 from hashlearn.data.files import FileSource
@@ -290,14 +290,14 @@ def check_same(entries: Entries, known: Mapping[str, Row]) -> None:
 
     Raises
     ------
-    ValueError
+    KeysTakenError
         If an item differs from the one with its key.
     """
     others = [row[0] for row in entries.rows if row[0] in known and known[row[0]] != row]
     if others:
         more = f" and {len(others) - 3} more" if len(others) > 3 else ""
         named = ", ".join(map(repr, others[:3]))
-        raise ValueError(f"keys are there already with other items: {named}{more}; update them")
+        raise KeysTakenError(f"keys are there already with other items: {named}{more}; update them")
 
 
 def merged(

@@ -12,6 +12,8 @@ RESERVED = (*OWN, "label", "code", "metadata")
 
 Where = Mapping[str, Any]
 
+_MOST_FIELDS, _MOST_VALUES, _LONGEST = 100, 30_000, 10_000  # SQLite itself has such limits
+
 _SCALARS = (str, int, float, bool)
 _OPERATORS = ("min", "max", "not", "contains")
 
@@ -45,10 +47,12 @@ def select_ids(where: Where) -> tuple[str, list[Any]]:
     TypeError
         If a condition or a value has a type that there is not.
     ValueError
-        If a condition is empty or has an unknown operator.
+        If a condition is empty, too long or has an unknown operator, or there are too many.
     """
     if not isinstance(where, Mapping):
         raise TypeError(f"conditions must be a mapping of fields, got {where!r:.80}")
+    if len(where) > _MOST_FIELDS:
+        raise ValueError(f"there are at most {_MOST_FIELDS} conditions, got {len(where)}")
     parts: list[str] = []
     parameters: list[Any] = []
     for name, condition in where.items():
@@ -57,6 +61,10 @@ def select_ids(where: Where) -> tuple[str, list[Any]]:
         sql, values = _own(name, condition) if name in OWN else _field(name, condition)
         parts.append(sql)
         parameters += values
+    if len(parameters) > _MOST_VALUES:
+        raise ValueError(
+            f"conditions have at most {_MOST_VALUES:,} values, got {len(parameters):,}"
+        )
     return " INTERSECT ".join(parts) or "SELECT id FROM items", parameters
 
 
@@ -121,6 +129,8 @@ _LIKE = "LIKE ? ESCAPE '\\'"
 def _pattern(text: Any) -> str:
     if not isinstance(text, str) or not text:
         raise TypeError(f"contains takes a string that is not empty, got {text!r:.80}")
+    if len(text) > _LONGEST:
+        raise ValueError(f"contains takes up to {_LONGEST:,} characters, got {len(text):,}")
     escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     return f"%{escaped}%"
 

@@ -10,6 +10,10 @@ from numpy.typing import NDArray
 from hashlearn.codes import unpack_bits
 
 
+class KeysTakenError(ValueError):
+    """Says that keys are there already with other items."""
+
+
 @dataclass(frozen=True, eq=False)
 class Item:
     """Hold one item of a collection.

@@ -10,7 +10,8 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-_TAKEN = "keys are there already"  # how Collection.add begins when keys have other items
+from hashlearn.collection import KeysTakenError
+
 _SHOWN = 3
 _LONGEST = 500
 
@@ -54,11 +55,12 @@ def refusing() -> Iterator[None]:
         yield
     except KeyError as error:
         raise HTTPException(404, str(error.args[0])[:_LONGEST]) from error
+    except KeysTakenError as error:
+        raise HTTPException(409, _sentence(error)) from error
     except (TypeError, ValueError) as error:
         if isinstance(error.__cause__, sqlite3.Error):  # a damaged file is no fault of who asks
             raise
-        is_taken = isinstance(error, ValueError) and str(error).startswith(_TAKEN)
-        raise HTTPException(409 if is_taken else 422, _sentence(error)) from error
+        raise HTTPException(422, _sentence(error)) from error
     except PermissionError as error:
         raise HTTPException(403, "the collection is open for reading only") from error
     except TimeoutError as error:
