@@ -88,7 +88,7 @@ class Collection:
 
     Examples
     --------
-    >>> import hashlearn, numpy as np
+    >>> import tempfile, hashlearn
     >>> X = np.random.default_rng(0).normal(size=(50, 8))
     >>> hasher = hashlearn.get_method("itq")(8).fit(X)
     >>> with Collection.create(hasher, Path(tempfile.mkdtemp()) / "points.collection") as points:
