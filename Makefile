@@ -56,12 +56,12 @@ sanitize: $(VENV)/.installed
 
 # The tests that open pages are part of `make test`; without Chromium they are skipped.
 browser:
-	@if command -v chromium >/dev/null && command -v chromedriver >/dev/null; then \
+	@if command -v chromium >/dev/null; then \
 		echo "Chromium is here: make test opens pages in it"; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		apt-get update -qq && apt-get install -y -qq chromium chromium-driver >/dev/null; \
+		apt-get update -qq && apt-get install -y -qq chromium >/dev/null; \
 	else \
-		echo "install Chromium and its driver (Debian: chromium, chromium-driver)"; \
+		echo "install Chromium (Debian: chromium)"; \
 	fi
 
 # What a user without a ready wheel gets: the source archive, the wheel made of it with nothing but
