@@ -88,6 +88,9 @@ wheel: $(VENV)/.installed
 		"from hashlearn.benchmark.papers import load_paper; assert load_paper('sigah').tables"
 	cd build/wheel && venv/bin/python -c "from hashlearn.benchmark.report import page; \
 		assert all((page.FOLDER / name).is_file() for name in page.FILES)"
+	cd build/wheel && venv/bin/python -c "import hashlearn, pathlib; \
+		web = pathlib.Path(hashlearn.__file__).parent / 'web'; \
+		assert (web / 'static/page.js').is_file() and (web / 'templates/base.html.j2').is_file()"
 	@cd build/wheel && HASHLEARN_KERNEL=numpy venv/bin/python -c '$(SEARCH)'
 	build/wheel/venv/bin/python -m pytest -q -p no:cacheprovider tests/index
 	build/wheel/venv/bin/pip install --quiet --no-deps --force-reinstall \

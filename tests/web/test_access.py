@@ -50,7 +50,7 @@ def test_health_is_open_to_all(serving):
 def test_people_without_the_key_are_sent_to_the_form(serving):
     answer = serving(api_key=KEY).get("/", follow_redirects=False)
     assert answer.status_code == 303
-    assert answer.headers["location"] == "/login"
+    assert answer.headers["location"] == "/login?next=%2F"
 
 
 def test_a_key_is_asked_for_before_a_body_is_read(serving):

@@ -4,9 +4,9 @@ import hashlib
 import hmac
 from http.cookies import CookieError, SimpleCookie
 from ipaddress import ip_address
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
-from starlette.datastructures import Headers
+from starlette.datastructures import URL, Headers
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -20,6 +20,9 @@ LOGIN = "/login"
 
 OPEN = ("/api/v1/health", LOGIN)
 """Paths that want no key."""
+
+STATIC = "/static/"
+"""Where the paths begin of what pages are made of, also the login form: they want no key."""
 
 
 def is_loopback(host: str) -> bool:
@@ -139,7 +142,7 @@ class Guarded:
         send : callable
             Takes the answer.
         """
-        wants_key = scope["type"] == "http" and scope["path"] not in OPEN
+        wants_key = scope["type"] == "http" and not _is_open(scope["path"])
         if wants_key and not self.access.allows(Headers(scope=scope)):
             await _refusal(scope)(scope, receive, send)
         else:
@@ -187,8 +190,14 @@ def _host_in(headers: Headers) -> str:
         return ""
 
 
+def _is_open(path: str) -> bool:
+    return path in OPEN or path.startswith(STATIC)
+
+
 def _refusal(scope: Scope) -> Response:
     if scope["method"] == "GET" and not scope["path"].startswith("/api/"):
-        return RedirectResponse(LOGIN, 303)
+        asked = URL(scope=scope)
+        after = quote(f"{asked.path}?{asked.query}".removesuffix("?"), safe="")
+        return RedirectResponse(f"{LOGIN}?next={after}", 303)
     wanted = {"WWW-Authenticate": "Bearer"}
     return problem(401, "the key is missing or wrong: Authorization: Bearer KEY", wanted)
