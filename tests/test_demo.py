@@ -1,4 +1,4 @@
-"""The demonstration's picture."""
+"""The demonstration's picture and its collections."""
 
 import numpy as np
 import pytest
@@ -6,6 +6,7 @@ from PIL import Image
 
 from hashlearn import demo
 from hashlearn.benchmark import run_methods
+from hashlearn.collection import Collection
 from hashlearn.data import Dataset, SplitRecipe, load_dataset
 from hashlearn.evaluation import Protocol
 
@@ -158,3 +159,48 @@ def test_a_picture_that_fails_leaves_the_old_one(digits, runs, tmp_path, monkeyp
     with pytest.raises(OSError, match="disk full"):
         demo.draw_neighbors(digits, runs[:1], path, n_queries=1, k=1)
     assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"old"]
+
+
+def test_collections_hold_the_same_images_under_each_method(digits, tmp_path):
+    paths = demo.make_collections(digits, tmp_path / "own", ["itq", "lsh"], n_bits=16, seed=0)
+    assert [path.name for path in paths] == ["digits-itq-16.collection", "digits-lsh-16.collection"]
+    found = []
+    for path in paths:
+        with Collection.open(path) as collection:
+            items = collection.list(300)
+            assert [item.key for item in items] == [f"digits/{row:05d}" for row in range(300)]
+            assert [item.label for item in items] == [str(label) for label in digits.y]
+            assert all(0 < item.metadata["ink"] < 100 for item in items)
+            found.append({hit.item.key for hit in collection.search_key(items[0].key, 9).hits})
+            drawn = collection.original(items[3].key)
+            np.testing.assert_array_equal(drawn[..., 0], demo.as_on_paper(digits.X)[3])
+    assert found[0] != found[1]
+    with pytest.raises(FileExistsError, match="digits-itq-16"):
+        demo.make_collections(digits, tmp_path / "own", ["itq"], n_bits=16, seed=0)
+
+
+@pytest.mark.parametrize(("names", "n_bits"), [(["lsh", "none"], 16), (["lsh", "itq"], 65)])
+def test_collections_that_cannot_be_made_leave_nothing(digits, tmp_path, names, n_bits):
+    with pytest.raises(ValueError):  # noqa: PT011  the methods say it in their words
+        demo.make_collections(digits, tmp_path / "own", names, n_bits=n_bits, seed=0)
+    assert not (tmp_path / "own").exists()
+
+
+def test_items_with_several_labels_keep_all_of_them(digits, tmp_path):
+    y = np.stack([digits.y % 2 == 0, digits.y > 4], axis=1).astype(np.uint8)
+    both = Dataset("both", digits.X, y, label_names=("even", "large"))
+    (path,) = demo.make_collections(both, tmp_path, ["lsh"], n_bits=8, seed=0)
+    with Collection.open(path) as collection:
+        item = collection.list(9)[8]
+        assert item.metadata["labels"] == ["even", "large"]
+        assert item.label is None
+
+
+def test_strokes_become_ink_on_paper_and_photographs_stay(digits):
+    paper = demo.as_on_paper(digits.X)
+    assert (paper.min(), paper.max()) == (0, 255)
+    np.testing.assert_array_equal(paper == 255, digits.X == 0)
+    photo = np.full((2, 4, 4, 3), 9, np.uint8)
+    assert demo.as_on_paper(photo) is photo
+    light = np.full((2, 4, 4), 200, np.uint8)
+    assert demo.as_on_paper(light) is light

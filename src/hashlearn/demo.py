@@ -1,7 +1,8 @@
-"""The demonstration's picture: queries, and what each method finds for them."""
+"""The demonstration: a picture of what each method finds, and collections to search by hand."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -9,12 +10,15 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from hashlearn.benchmark import Run
+from hashlearn.collection import Collection
 from hashlearn.data import Dataset
 from hashlearn.evaluation import LabelTruth
-from hashlearn.hashers import methods
+from hashlearn.hashers import get_method, methods
+from hashlearn.models import make_model
 from hashlearn.storage import replacing
 
 _RIGHT, _WRONG, _QUERY = "#1a7f37", "#cf222e", "#57606a"
+_FEW_LEVELS = 64  # of grey, such as the 17 of the digits
 
 
 def draw_neighbors(
@@ -53,6 +57,92 @@ def draw_neighbors(
     FigureCanvasAgg(figure)
     with replacing(path) as temporary:
         figure.savefig(temporary)
+
+
+def make_collections(
+    dataset: Dataset, folder: Path, names: Sequence[str], *, n_bits: int, seed: int
+) -> list[Path]:
+    """Make a collection of the same images with each of several methods, to compare them.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Labelled images.
+    folder : Path
+        Folder to make them in; it is made too.
+    names : sequence of str
+        Names of methods.
+    n_bits : int
+        Length of the codes.
+    seed : int
+        Seed of the methods.
+
+    Returns
+    -------
+    list of pathlib.Path
+        Folders of the collections. Each item has its label, and its ink: how much of the picture
+        is dark, in percent.
+
+    Raises
+    ------
+    FileExistsError
+        If a collection is there already.
+    ValueError
+        If a method is unknown or cannot learn from the images; then nothing is made.
+    """
+    assert dataset.y is not None
+    paths = [folder / f"{dataset.name}-{name}-{n_bits}.collection" for name in names]
+    for path in paths:
+        if path.exists():
+            raise FileExistsError(f"{path} is there already: `hashlearn serve {path}` serves it")
+    images = as_on_paper(dataset.X)
+    models = [
+        make_model("pixels", get_method(name)(n_bits, random_state=seed)).fit(images)
+        for name in names
+    ]
+    labels = _labels(dataset)
+    darkness = 100 * (1 - images.reshape(len(images), -1).mean(axis=1) / 255)
+    about: list[dict[str, Any]] = [{"ink": round(share)} for share in darkness.tolist()]
+    if dataset.y.ndim == 2:
+        about = [ink | {"labels": own} for ink, own in zip(about, labels, strict=True)]
+    keys = [f"{dataset.name}/{row:05d}" for row in range(len(images))]
+    folder.mkdir(parents=True, exist_ok=True)
+    for model, path in zip(models, paths, strict=True):
+        with Collection.create(model, path) as collection:
+            collection.add(
+                images, keys=keys, labels=labels if dataset.y.ndim == 1 else None, metadata=about
+            )
+    return paths
+
+
+def _labels(dataset: Dataset) -> list[Any]:
+    """Name the label of each item, or list the names of all of them."""
+    assert dataset.y is not None
+    known = dict(enumerate(dataset.label_names or ()))
+    if dataset.y.ndim == 1:
+        return [None if n < 0 else known.get(n, str(n)) for n in dataset.y.tolist()]
+    return [[known.get(n, str(n)) for n in np.flatnonzero(row).tolist()] for row in dataset.y]
+
+
+def as_on_paper(images: NDArray[Any]) -> NDArray[np.uint8]:
+    """Show grey strokes on black, as scans of digits are stored, as ink on white paper.
+
+    Parameters
+    ----------
+    images : ndarray of shape (n, height, width) or (n, height, width, channels), uint8
+        Images.
+
+    Returns
+    -------
+    ndarray of shape (n, height, width) or (n, height, width, channels), uint8
+        The images with their full range of grey, turned to their negatives if they are grey and
+        mostly black; others as they are.
+    """
+    brightest = int(images.max())
+    if images.ndim > 3 or images.mean() > brightest / 2:
+        return images
+    scale = 255 / brightest if 0 < brightest < _FEW_LEVELS else 1.0
+    return 255 - (images * scale).round().astype(np.uint8)
 
 
 def _draw_panel(

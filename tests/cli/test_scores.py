@@ -1,14 +1,19 @@
 """From data to scores: evaluate and demo."""
 
 import json
+import re
+import webbrowser
+from pathlib import Path
 
 import numpy as np
 import pytest
+from fastapi.testclient import TestClient
 from PIL import Image
 
 from hashlearn.benchmark import run_methods
 from hashlearn.data import SplitRecipe, load_dataset
 from hashlearn.evaluation import Protocol, get_protocol
+from hashlearn.web import server
 
 pytestmark = pytest.mark.usefixtures("folder")
 
@@ -137,3 +142,50 @@ def test_a_demo_that_cannot_start_leaves_nothing(run, folder):
     for wrong in (("--methods", "hashnet"), ("--bits", "0"), ("--data", "vectors.npz")):
         assert run("demo", *wrong, "-o", "own", code=2).err.startswith("Error: ")
         assert not (folder / "own").exists()
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """Ask for the page that the demo opens, and end the server; list what was opened."""
+    log = []
+
+    def served(app, listening):
+        with TestClient(app, base_url="http://127.0.0.1") as client:
+            address = log[0].removeprefix(server.address_of(listening))
+            log.append(client.get(address).text)
+
+    monkeypatch.setattr(webbrowser, "open", log.append)
+    monkeypatch.setattr(server, "serve", served)
+    return log
+
+
+def test_the_demo_opens_a_page_that_compares_two_methods(run, folder, opened):
+    ended = run("demo", "--serve", "--port", "0", "-o", "own")
+    address, page = opened
+    assert re.fullmatch(r"http://127.0.0.1:\d+/c/digits-itq-32\?with=digits-lsh-32", address)
+    assert ended.err == f"{address} (Ctrl-C ends)\n"
+    assert "<h1>digits-itq-32 and digits-lsh-32</h1>" in page
+    assert sorted(path.name for path in (folder / "own").iterdir()) == [
+        "digits-itq-32.collection", "digits-lsh-32.collection"
+    ]  # fmt: skip
+    again = run("demo", "--serve", "--port", "0", "-o", "own", code=2)
+    assert "own/digits-itq-32.collection is there already" in again.err
+
+
+def test_the_collections_of_the_demo_go_with_it(run, opened):
+    options = ("--data", "photos", "--image-size", "8x8", "--methods", "lsh", "--bits", "12")
+    told = run("demo", "--serve", "--port", "0", *options, "--json").json
+    address, page = opened
+    assert address == told["address"]
+    assert address.endswith("/c/photos-lsh-12")
+    assert "24 images · LSH, 12 bits" in page
+    assert [Path(path).exists() for path in told["collections"]] == [False]
+
+
+def test_a_port_that_is_taken_ends_the_demo_before_any_work(run, folder, opened):
+    with server.listen("127.0.0.1", 0) as taken:
+        port = taken.getsockname()[1]
+        ended = run("demo", "--serve", "--port", port, "-o", "own", code=2)
+    assert f"port {port}" in ended.err
+    assert opened == []
+    assert not (folder / "own").exists()

@@ -1,9 +1,12 @@
 """From data to scores: demo and evaluate."""
 
 import json
+import webbrowser
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -25,7 +28,10 @@ from hashlearn.cli.options import (
     settings_in,
 )
 from hashlearn.cli.options import Data as DataArgument
-from hashlearn.cli.show import message, print_json, print_table
+from hashlearn.cli.show import message, print_json, print_table, report
+
+if TYPE_CHECKING:
+    from hashlearn.data import Dataset
 
 _COLUMNS = ["method", "bits", "mAP", "pooled area", "P@100", "bytes", "fit"]
 
@@ -35,34 +41,109 @@ def demo(
         str, typer.Option(help="digits (bundled), mnist, or a folder of images.")
     ] = "digits",
     bits: Annotated[int, typer.Option(help="Length of the codes.")] = 32,
-    methods: Methods = "lsh,itq,sigah",
+    methods: Annotated[
+        str | None,
+        typer.Option(
+            help="Methods, joined by commas. Default: lsh,itq,sigah; with --serve itq,lsh."
+        ),
+    ] = None,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder for the picture and the rows.")
-    ] = Path("demo"),
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Folder for the picture and the rows, or for the collections of --serve. "
+            "Default: demo; of the collections a temporary one.",
+        ),
+    ] = None,
     seed: Seed = 0,
     image_size: ImageSize = None,
+    serve: Annotated[
+        bool,
+        typer.Option(
+            "--serve",
+            help="Do not score: put the images into a collection of each method, and open the page "
+            "that searches and compares them.",
+        ),
+    ] = False,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of --serve; 0: any free one.")
+    ] = 8000,
     as_json: AsJson = False,
 ) -> None:
     """Fit, encode, index, search and score methods on images; print a table, draw a picture.
 
     Example: `hashlearn demo --data mnist`
-    """  # numpydoc ignore=PR01
-    from hashlearn.benchmark import default_protocol, default_recipe, rescore, run_methods
-    from hashlearn.cli.files import load_items
-    from hashlearn.demo import draw_neighbors
-    from hashlearn.evaluation import Protocol
 
-    if output.exists() and not output.is_dir():
+    Example: `hashlearn demo --serve`
+    """  # numpydoc ignore=PR01
+    if output is not None and output.exists() and not output.is_dir():
         raise NotADirectoryError(f"{output} is a file; give the name of a folder")
+    dataset = _labelled_images(data, image_size)
+    if serve:
+        names = names_in(methods or "itq,lsh")
+        _serve(dataset, names, bits, seed, output, port=port, as_json=as_json)
+    else:
+        names = names_in(methods or "lsh,itq,sigah")
+        _score(dataset, names, bits, seed, output or Path("demo"), as_json=as_json)
+
+
+def _labelled_images(data: str, image_size: str | None) -> "Dataset":
+    from hashlearn.cli.files import load_items
+
     dataset = load_items(data, size=image_size)
     if dataset.X.ndim < 3 or dataset.y is None:
         raise ValueError(f"the demo draws labelled images; {data} has none")
+    return dataset
+
+
+def _serve(
+    dataset: "Dataset",
+    methods: list[str],
+    bits: int,
+    seed: int,
+    output: Path | None,
+    *,
+    port: int,
+    as_json: bool,
+) -> None:
+    """Make a collection with each method, and open the page that compares the first two."""
+    from hashlearn.demo import make_collections
+
+    try:
+        from hashlearn.web import server
+    except ImportError as error:
+        raise ImportError(f"--serve needs {error.name}: pip install 'hashlearn[serve]'") from error
+
+    with ExitStack() as stack:
+        listening = stack.enter_context(server.listen("127.0.0.1", port))
+        if output is None:
+            output = Path(stack.enter_context(TemporaryDirectory(prefix="hashlearn-demo-")))
+        paths = make_collections(dataset, output, methods, n_bits=bits, seed=seed)
+        served = [str(path) for path in paths]
+        this, *others = server.names_of(served)
+        beside = f"?with={others[0]}" if others else ""
+        page = f"{server.address_of(listening)}/c/{this}{beside}"
+        app = server.Served(tuple(served)).open()
+        report({"address": page, "collections": served}, f"{page} (Ctrl-C ends)", as_json=as_json)
+        webbrowser.open(page)
+        server.serve(app, listening)
+
+
+def _score(
+    dataset: "Dataset", methods: list[str], bits: int, seed: int, output: Path, *, as_json: bool
+) -> None:
+    """Run methods, and print and draw what they reach."""
+    from hashlearn.benchmark import default_protocol, default_recipe, rescore, run_methods
+    from hashlearn.demo import draw_neighbors
+    from hashlearn.evaluation import Protocol
+
     recipe = default_recipe(dataset, seed)
     n_neighbors = max(1, len(dataset.split(recipe).database) // 60)  # 1,000 of MNIST's 60,000
     protocol = Protocol(truth="euclidean", n_neighbors=n_neighbors)
     runs = []
     for run in run_methods(
-        dataset, names_in(methods), [bits], protocol=protocol, recipe=recipe, seeds=[seed]
+        dataset, methods, [bits], protocol=protocol, recipe=recipe, seeds=[seed]
     ):
         message(f"{run.row['method']}: fitted in {run.row['fit_seconds']:.1f} s", style="dim")
         runs.append(run)
