@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from hashlearn.benchmark import Run
 from hashlearn.collection import Collection
+from hashlearn.collection.entries import labels_of
 from hashlearn.data import Dataset
+from hashlearn.data.source import ArraySource
 from hashlearn.evaluation import LabelTruth
 from hashlearn.hashers import get_method, methods
 from hashlearn.models import make_model
@@ -100,28 +102,17 @@ def make_collections(
         make_model("pixels", get_method(name)(n_bits, random_state=seed)).fit(images)
         for name in names
     ]
-    labels = _labels(dataset)
+    labels, several = labels_of(ArraySource(dataset), dataset.y)
     darkness = 100 * (1 - images.reshape(len(images), -1).mean(axis=1) / 255)
     about: list[dict[str, Any]] = [{"ink": round(share)} for share in darkness.tolist()]
-    if dataset.y.ndim == 2:
-        about = [ink | {"labels": own} for ink, own in zip(about, labels, strict=True)]
+    if several is not None:
+        about = [ink | own for ink, own in zip(about, several, strict=True)]
     keys = [f"{dataset.name}/{row:05d}" for row in range(len(images))]
     folder.mkdir(parents=True, exist_ok=True)
     for model, path in zip(models, paths, strict=True):
         with Collection.create(model, path) as collection:
-            collection.add(
-                images, keys=keys, labels=labels if dataset.y.ndim == 1 else None, metadata=about
-            )
+            collection.add(images, keys=keys, labels=labels, metadata=about)
     return paths
-
-
-def _labels(dataset: Dataset) -> list[Any]:
-    """Name the label of each item, or list the names of all of them."""
-    assert dataset.y is not None
-    known = dict(enumerate(dataset.label_names or ()))
-    if dataset.y.ndim == 1:
-        return [None if n < 0 else known.get(n, str(n)) for n in dataset.y.tolist()]
-    return [[known.get(n, str(n)) for n in np.flatnonzero(row).tolist()] for row in dataset.y]
 
 
 def as_on_paper(images: NDArray[Any]) -> NDArray[np.uint8]:

@@ -1,9 +1,11 @@
 """Every route: what it answers is what the collection says."""
 
 import base64
+from io import BytesIO
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import hashlearn
 from hashlearn.collection import Collection
@@ -84,6 +86,31 @@ def test_an_item_tells_what_is_known_of_it(client, folder):
         "key": "p/3", "source": None, "caption": "point 3", "label": "odd",
         "metadata": {"year": 2003}, "code": code,
     }  # fmt: skip
+
+
+def test_a_large_picture_comes_small_to_who_asks_for_that(client):
+    large = np.random.default_rng(0).integers(0, 256, (400, 200, 3), np.uint8)
+    file = BytesIO()
+    Image.fromarray(large).save(file, "PNG")
+    new = {"key": "large", "image": base64.b64encode(file.getvalue()).decode()}
+    assert client.post(f"{PHOTOS}/items", json={"items": [new]}).status_code == 201
+    whole = client.get(f"{PHOTOS}/content?key=large")
+    assert Image.open(BytesIO(whole.content)).size == (200, 400)
+    small = client.get(f"{PHOTOS}/content?key=large&small=1")
+    assert small.headers["content-type"] == "image/jpeg"
+    assert Image.open(BytesIO(small.content)).size == (80, 160)
+    whole, small = (client.get(f"{PHOTOS}/content?key=1.png{end}") for end in ("", "&small=1"))
+    assert whole.content == small.content
+
+
+def test_a_content_that_the_browser_has_is_not_sent_again(client):
+    first = client.get(f"{ANIMALS}/content?key=t1")
+    known = {"If-None-Match": first.headers["etag"]}
+    again = client.get(f"{ANIMALS}/content?key=t1", headers=known)
+    assert (again.status_code, again.content) == (304, b"")
+    client.patch(f"{ANIMALS}/item?key=t1", json={"text": "another text"})
+    changed = client.get(f"{ANIMALS}/content?key=t1", headers=known)
+    assert changed.text == "another text"
 
 
 def test_contents_come_with_their_media_types(client, folder):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hashlearn.collection.items import Content
 from hashlearn.data.dataset import Kind
-from hashlearn.data.images import read_image, resize_image
+from hashlearn.data.images import image_shape, read_image, resize_image
 from hashlearn.data.source import objects
 from hashlearn.encoding import divided, image_options, item_kind
 from hashlearn.models import Model, steps_of
@@ -166,6 +166,31 @@ def thumbnail(image: NDArray[np.uint8]) -> Content:
     size = max(1, round(height * scale)), max(1, round(width * scale))
     small = resize_image(image, size=size, mode="rgb")
     return Content("image/jpeg", encode_image(small, "JPEG"), False)
+
+
+def small_picture(content: Content) -> Content:
+    """Give a small picture of an image.
+
+    Parameters
+    ----------
+    content : Content
+        What is kept of an item.
+
+    Returns
+    -------
+    Content
+        A small picture of a large image, anything else as it is.
+
+    Raises
+    ------
+    ValueError
+        If it is damaged.
+    """
+    if not (content.is_whole and content.type.startswith("image/")):
+        return content
+    if max(image_shape(BytesIO(content.data))) <= THUMBNAIL:
+        return content
+    return thumbnail(decoded(content))
 
 
 def encode_image(image: NDArray[np.uint8], form: str) -> bytes:

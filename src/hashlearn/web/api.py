@@ -1,5 +1,6 @@
 """The routes of ``/api/v1``. Keys may hold slashes, so they are never in a path."""
 
+import hashlib
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -122,24 +123,36 @@ async def _item(name: str, key: Key, request: Request) -> Response:
     response_class=Response,
     responses=_answering(None, 401, 404, 422, 504)["responses"]
     | {
+        304: {"description": "It is what the header If-None-Match names."},
         200: {
             "description": "The image file, the text, or the numbers of a vector.",
             "content": {
                 kind: {"schema": {"type": "string", "format": "binary"}}
                 for kind in ("image/png", "image/jpeg", "text/plain", "application/octet-stream")
             },
-        }
+        },
     },
 )
-async def _content(name: str, key: Key, request: Request) -> Response:
+async def _content(
+    name: str,
+    key: Key,
+    request: Request,
+    small: Annotated[bool, Query(description="Of a large image, a small picture.")] = False,
+) -> Response:
     """Read what is kept of an item itself; a small picture of an image that stands in a file."""
     service = _service(request)
-    content = await service.read(service.named(name).content, key)
-    if content is None:
-        raise HTTPException(404, f"nothing is kept of the item {key[:80]!r} itself")
-    # what someone uploaded is shown, and never run
-    safe = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox"}
-    return Response(content.data, media_type=content.type, headers=safe)
+    content = await service.read(serving.content, service.named(name), key, small)
+    tag = f'"{hashlib.sha256(content.data).hexdigest()[:32]}"'
+    headers = {
+        "ETag": tag,
+        "Cache-Control": "private, no-cache",  # kept, and asked for anew: it may have changed
+        # what someone uploaded is shown, and never run
+        "X-Content-Type-Options": "nosniff",
+        "Content-Security-Policy": "sandbox",
+    }
+    if tag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    return Response(content.data, media_type=content.type, headers=headers)
 
 
 @router.post(

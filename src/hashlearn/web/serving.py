@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from hashlearn import collection as collections
 from hashlearn.codes import unpack_bits
 from hashlearn.collection import Collection
+from hashlearn.collection.contents import small_picture
 from hashlearn.models import hasher_of
 from hashlearn.web.schemas import ItemChange, NewItem, Search
 from hashlearn.web.service import Service
@@ -121,6 +122,34 @@ def listed(
     found = collection.list(n + 1, after=after, where=checked(where))
     items = [as_json(item) for item in found[:n]]
     return {"items": items, "next": items[-1]["key"] if len(found) > n else None}
+
+
+def content(collection: Collection, key: str, small: bool) -> collections.Content:
+    """Read what is kept of an item itself.
+
+    Parameters
+    ----------
+    collection : Collection
+        Collection.
+    key : str
+        Key of the item.
+    small : bool
+        Whether a small picture will do.
+
+    Returns
+    -------
+    Content
+        The content.
+
+    Raises
+    ------
+    HTTPException
+        With 404 if nothing is kept.
+    """
+    found = collection.content(key)
+    if found is None:
+        raise HTTPException(404, f"nothing is kept of the item {key[:80]!r} itself")
+    return small_picture(found) if small else found
 
 
 def search(service: Service, name: str, asked: Search) -> dict[str, Any]:

@@ -10,7 +10,7 @@ export class Problem extends Error {
 
 export const addressOf = (name) => `/api/v1/collections/${encodeURIComponent(name)}`;
 
-export const contentOf = (name, key) => `${addressOf(name)}/content?key=${encodeURIComponent(key)}`;
+export const contentOf = (name, key) => `${addressOf(name)}/content?small=1&key=${encodeURIComponent(key)}`;
 
 /** Ask the server; give its answer. Throws a Problem, or AbortError when it was called off. */
 export async function ask(address, { signal, body } = {}) {
