@@ -5,7 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= digits
 CPP := $(wildcard native/*.*pp native/tests/*.*pp)
-# Processes that share the tests; each file of tests runs in one of them.
+# Processes that share the tests; each file of tests runs in one of them. Their threads must not
+# wait by spinning, which would keep those of the others from the processors.
 JOBS ?= 2
 # A file of versions to hold to, such as tests/lowest-versions.txt; empty: the newest allowed.
 CONSTRAINTS ?=
@@ -36,7 +37,7 @@ demo: $(VENV)/.installed
 	$(BIN)/hashlearn demo --data $(DATA) --output demo
 
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 check: $(VENV)/.installed
 	$(BIN)/ruff check .
