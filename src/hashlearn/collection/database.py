@@ -40,6 +40,8 @@ ABOUT = ("kind", "n_bits", "hasher", "generation", "keep_originals", "created")
 Row = tuple[str, str | None, str | None, str | None, str, bytes]
 """Key, source, caption, label, metadata in JSON, and digest of an item."""
 
+Ids = NDArray[np.int64]
+
 _SCHEMA = f"""
 PRAGMA application_id = {_APPLICATION};
 PRAGMA user_version = {FORMAT};
@@ -68,6 +70,14 @@ CREATE TABLE fields (
 ) WITHOUT ROWID, STRICT;
 CREATE INDEX fields_of_item ON fields (id);
 CREATE TABLE removed (n INTEGER PRIMARY KEY AUTOINCREMENT, id INTEGER NOT NULL) STRICT;
+"""
+
+# All in one row of JSON: Python gives its lock away for each row, and where several threads search
+# has to wait for it each time.
+_ITEMS = """
+SELECT json_group_array(
+    json_array(items.id, key, source, caption, label, json(metadata), hex(code))
+) FROM items JOIN codes ON codes.id = items.id WHERE items.id IN ({})
 """
 
 # two queries, each of which looks at one end; min and max together read the whole table
@@ -243,17 +253,17 @@ class Database:
             raise
         except sqlite3.ProgrammingError as error:  # another thread has closed the connection
             raise ValueError(f"the collection {self.path.parent} is closed") from error
-        except sqlite3.OperationalError as error:
+        except sqlite3.DatabaseError as error:
+            if not isinstance(error, sqlite3.OperationalError) or "malformed" in str(error):
+                raise ValueError(
+                    f"{self.path} is damaged: {error}; `hashlearn collection salvage` writes what "
+                    "can be read into a new collection"
+                ) from error
             if "locked" in str(error):
                 raise TimeoutError(
                     f"another process has been writing to {self.path} for {_BUSY_SECONDS:.0f} s"
                 ) from error
             raise OSError(f"{self.path}: {error}") from error
-        except sqlite3.DatabaseError as error:
-            raise ValueError(
-                f"{self.path} is damaged: {error}; `hashlearn collection salvage` writes what can "
-                "be read into a new collection"
-            ) from error
 
     def about(self) -> dict[str, Any]:
         """Read what the database says of the collection.
@@ -369,16 +379,35 @@ def items_with(connection: sqlite3.Connection, ids: Sequence[int]) -> dict[int, 
     dict of int to Item
         Items by id.
     """
-    select = (
-        "SELECT items.id, key, source, caption, label, metadata, code "
-        "FROM items JOIN codes ON codes.id = items.id"
-    )
-    return {
-        id_: Item(key, source, caption, label, json.loads(text), np.frombuffer(code, np.uint8))
-        for id_, key, source, caption, label, text, code in rows_with(
-            connection, select, "items.id", ids
-        )
-    }
+    found = {}
+    for i in range(0, len(ids), _PLACES):
+        part = ids[i : i + _PLACES]
+        (text,) = connection.execute(_ITEMS.format(", ".join("?" * len(part))), part).fetchone()
+        for id_, key, source, caption, label, metadata, code in json.loads(text):
+            packed = np.frombuffer(bytes.fromhex(code), np.uint8)
+            found[id_] = Item(key, source, caption, label, metadata, packed)
+    return found
+
+
+def ids_with(connection: sqlite3.Connection, query: str, parameters: Sequence[Any]) -> Ids:
+    """Read ids.
+
+    Parameters
+    ----------
+    connection : sqlite3.Connection
+        Connection.
+    query : str
+        Query for ids.
+    parameters : sequence
+        Its parameters.
+
+    Returns
+    -------
+    ndarray of shape (n,), int64
+        Ids, rising.
+    """
+    (text,) = connection.execute(f"SELECT group_concat(id) FROM ({query})", parameters).fetchone()
+    return np.sort(np.fromstring(text, np.int64, sep=",")) if text else np.empty(0, np.int64)
 
 
 def contents_with(connection: sqlite3.Connection, ids: Sequence[int]) -> dict[int, Content]:

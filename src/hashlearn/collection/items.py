@@ -11,7 +11,16 @@ from hashlearn.codes import unpack_bits
 
 
 class KeysTakenError(ValueError):
-    """Says that keys are there already with other items."""
+    """Says that keys are there already with other items.
+
+    Parameters
+    ----------
+    message : str
+        Which keys.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
 
 
 @dataclass(frozen=True, eq=False)

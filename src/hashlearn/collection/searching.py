@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_scalar
 
-from hashlearn.collection.database import Database, items_with
+from hashlearn.collection.database import Database, ids_with, items_with
 from hashlearn.collection.filters import Where, select_ids
 from hashlearn.collection.items import Found, Hit
 from hashlearn.index import HammingIndex
@@ -149,8 +149,8 @@ def ids_where(database: Database, where: Where) -> NDArray[np.int64]:
     ValueError
         If a condition is malformed.
     """
-    rows = database.read(*select_ids(where))
-    return np.sort(np.fromiter((id_ for (id_,) in rows), np.int64, len(rows)))
+    with database.naming():
+        return ids_with(database.reader, *select_ids(where))
 
 
 def _nearest(
