@@ -14,7 +14,7 @@ from hashlearn.web.metrics import Metrics
 
 T = TypeVar("T")
 
-_READERS = 4  # more of them wait for one another: Python runs one at a time
+_READERS = 2  # more of them wait for one another: Python runs one at a time
 _ENCODERS = 2  # networks and large images take long, and all processors
 _WRITERS = 2  # one encodes while the other writes
 
