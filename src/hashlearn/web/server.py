@@ -1,10 +1,11 @@
 """The server: one process or several, over the same collections."""
 
+import ctypes
 import json
 import os
 import socket
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -21,6 +22,7 @@ ENDING = ".collection"
 
 _VARIABLE = "HASHLEARN_SERVE"  # tells worker processes what to serve
 _WORKER = "hashlearn.web.server:app_of_worker"
+_MMAP_THRESHOLD, _ARENA_MAX = -3, -8  # of malloc.h
 _WAITING = 2048  # connections that nobody has taken yet
 _LAST_SECONDS = 60  # for running requests, once the server is to stop
 
@@ -165,6 +167,7 @@ def serve(app: FastAPI, listening: socket.socket) -> None:
     listening : socket.socket
         Where clients are heard.
     """
+    _give_memory_back()
     uvicorn.Server(_config(app)).run(sockets=[listening])
 
 
@@ -193,8 +196,21 @@ def app_of_worker() -> FastAPI:
     FastAPI
         Application.
     """
+    _give_memory_back()
     told = json.loads(os.environ[_VARIABLE])
     return Served(**told | {"paths": tuple(told["paths"])}).open()
+
+
+def _give_memory_back() -> None:
+    """Let the system have the memory of large bodies again.
+
+    By itself, glibc learns from large blocks that are freed to keep such blocks, in an arena for
+    each thread; these end in pieces, and the process grows. Elsewhere there is nothing to say.
+    """
+    with suppress(AttributeError, OSError, TypeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_ARENA_MAX, 2)
+        mallopt(_MMAP_THRESHOLD, 1 << 17)
 
 
 def _config(app: FastAPI | str, **options: object) -> uvicorn.Config:
