@@ -202,7 +202,6 @@ class Segment:
             return Segment(as_array(self.ids)[marks], self.codes[marks])
         return replace(self, present=as_bitmap(marks), code_buffer=None)
 
-
     def at(self, positions: NDArray[np.int64]) -> "Segment":
         """Give the segment with only the items at some places.
 
