@@ -48,7 +48,6 @@ console = Console()
 SCRIPT = """
 local n = %d
 local filter = %s
-local counter = 0
 local seed = os.time()
 function setup(thread) seed = seed + 1; thread:set("seed", seed) end
 function init(args) math.randomseed(seed) end

@@ -19,7 +19,7 @@ from sklearn.utils import check_scalar
 
 from hashlearn import models
 from hashlearn.codes import check_codes
-from hashlearn.collection.contents import check_items, content_of, decoded, digest_of, prepared
+from hashlearn.collection.contents import check_items, content_of, digest_of, original_of, prepared
 from hashlearn.collection.database import (
     Change,
     Changes,
@@ -50,7 +50,6 @@ from hashlearn.collection.maintenance import export, hasher_file, rebuild, verif
 from hashlearn.collection.searching import Query, check_extent, find, ids_where
 from hashlearn.data import Source, open_source
 from hashlearn.data.dataset import Kind
-from hashlearn.data.images import read_image
 from hashlearn.encoding import ahead, divided, item_kind, rows_of
 from hashlearn.index import HammingIndex
 from hashlearn.models import Model, hasher_of, steps_of
@@ -705,12 +704,8 @@ class Collection:
             If neither the collection nor a file has all of it, or the file is damaged.
         """
         content = self.content(key)
-        if content is None or not content.is_whole:
-            if content is None or not content.in_file:
-                raise ValueError(f"the collection has not kept all of the item {key!r}")
-            (item,) = self.get([key])
-            return read_image(Path(item.source or ""), size=None, mode="rgb")
-        return decoded(content)
+        (item,) = self.get([key])
+        return original_of(item, content)
 
     def search(
         self,
@@ -802,10 +797,12 @@ class Collection:
         check_extent(k, radius)
 
         def query(model: Model) -> Query:
+            (item,) = self.get([key])
             values = None
             if rerank:
-                values = models.project(model, prepared(model, [self.original(key)]))[0]
-            return Query(self.get([key])[0].code, values, key)
+                original = original_of(item, self.content(key))
+                values = models.project(model, prepared(model, [original]))[0]
+            return Query(item.code, values, key)
 
         return self._find(query, k, radius, where)
 

@@ -4,12 +4,13 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hashlearn.collection.items import Content
+from hashlearn.collection.items import Content, Item
 from hashlearn.data.dataset import Kind
 from hashlearn.data.images import image_shape, read_image, resize_image
 from hashlearn.data.source import objects
@@ -239,6 +240,33 @@ def decoded(content: Content) -> Any:
     if content.type.startswith("image/"):
         return read_image(BytesIO(content.data), size=None, mode="rgb")
     return np.frombuffer(content.data, "<f4").astype(np.float32)
+
+
+def original_of(item: Item, content: Content | None) -> Any:
+    """Read an item itself, from what was kept of it or from its file.
+
+    Parameters
+    ----------
+    item : Item
+        Item.
+    content : Content or None
+        What is kept of it.
+
+    Returns
+    -------
+    ndarray of shape (h, w, 3), uint8, or (d,), float32; or str
+        Image, vector or text.
+
+    Raises
+    ------
+    ValueError
+        If neither has all of it, or it is damaged.
+    """
+    if content is not None and content.is_whole:
+        return decoded(content)
+    if content is None or not content.in_file:
+        raise ValueError(f"the collection has not kept all of the item {item.key!r}")
+    return read_image(Path(item.source or ""), size=None, mode="rgb")
 
 
 def digest_of(item: Any) -> bytes:

@@ -131,8 +131,31 @@ class Found:
         list of int
             Numbers of the bits, from 0, rising.
         """
-        bits = unpack_bits((self.code ^ item.code)[None], self.n_bits)[0]
-        return np.flatnonzero(bits).tolist()
+        return differing_bits(self.code, item.code[None], self.n_bits)[0]
+
+
+def differing_bits(
+    code: NDArray[np.uint8], codes: NDArray[np.uint8], n_bits: int
+) -> list[list[int]]:
+    """Tell in which bits codes differ from one: of many at once sooner than one by one.
+
+    Parameters
+    ----------
+    code : ndarray of shape (ceil(n_bits / 8),), uint8
+        Packed code.
+    codes : ndarray of shape (n, ceil(n_bits / 8)), uint8
+        Packed codes.
+    n_bits : int
+        Their length.
+
+    Returns
+    -------
+    list of list of int
+        For each code numbers of the bits, from 0, rising.
+    """
+    rows, bits = np.nonzero(unpack_bits(codes ^ code, n_bits))
+    ends = np.searchsorted(rows, np.arange(1, len(codes)))
+    return [part.tolist() for part in np.split(bits, ends)]
 
 
 @dataclass(frozen=True)

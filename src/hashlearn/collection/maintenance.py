@@ -13,8 +13,15 @@ from sklearn.utils.validation import check_is_fitted
 
 from hashlearn import models, storage
 from hashlearn.codefiles import column_of, schema
-from hashlearn.collection.contents import prepared
-from hashlearn.collection.database import FILE, Database, about_in, checksum, items_with
+from hashlearn.collection.contents import original_of, prepared
+from hashlearn.collection.database import (
+    FILE,
+    Database,
+    about_in,
+    checksum,
+    contents_with,
+    items_with,
+)
 from hashlearn.collection.items import Verification
 from hashlearn.encoding import divided, item_kind
 from hashlearn.models import Model, hasher_of, steps_of
@@ -86,12 +93,13 @@ def rebuild(
     path = collection.path / hasher_file()
     models.save(hasher, path)
     try:
-        ids, codes = _encode(collection, hasher, 0, progress)
+        ids, codes = _encode(collection, database, hasher, 0, progress)
         with database.writing() as connection:
             if about_in(connection)["generation"] != before["generation"]:
                 raise ValueError("another process has put in another hasher in the meantime")
             # what was added in the meantime; nobody else writes now
-            more_ids, more = _encode(collection, hasher, int(ids.max(initial=0)), None)
+            last = int(ids.max(initial=0))
+            more_ids, more = _encode(collection, database, hasher, last, None)
             every = np.concatenate([ids, more_ids]), np.concatenate([codes, more])
             _replace_codes(connection, *every)
             about = {
@@ -109,7 +117,11 @@ def rebuild(
 
 
 def _encode(
-    collection: "Collection", hasher: Model, after: int, progress: Progress | None
+    collection: "Collection",
+    database: Database,
+    hasher: Model,
+    after: int,
+    progress: Progress | None,
 ) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
     """Encode the items with ids above one."""
     ids = collection.ids()
@@ -118,13 +130,14 @@ def _encode(
     n_bytes = -(-int(hasher_of(hasher).n_bits) // 8)
     kept, codes = [np.empty(0, np.int64)], [np.empty((0, n_bytes), np.uint8)]
     for start in range(0, len(ids), size):
-        originals = {}
-        for id_, item in collection.with_ids(ids[start : start + size]).items():
-            with suppress(KeyError):  # it was removed in the meantime
-                originals[id_] = collection.original(item.key)
+        part = ids[start : start + size].tolist()
+        with database.naming():
+            contents = contents_with(database.reader, part)
+            items = items_with(database.reader, part)  # without those removed in the meantime
+        originals = [original_of(item, contents.get(id_)) for id_, item in items.items()]
         if originals:
-            kept.append(np.array([*originals], np.int64))
-            codes.append(models.encode(hasher, prepared(hasher, [*originals.values()])))
+            kept.append(np.array([*items], np.int64))
+            codes.append(models.encode(hasher, prepared(hasher, originals)))
         if progress is not None:
             progress("codes", min(start + size, len(ids)), len(ids))
     return np.concatenate(kept), np.concatenate(codes)

@@ -12,6 +12,7 @@ from typing import Any
 from sklearn.utils.validation import check_is_fitted
 
 from hashlearn import models
+from hashlearn.encoding import item_kind
 from hashlearn.evaluation import Scores
 from hashlearn.hashers import methods
 from hashlearn.hashers.base import Hasher
@@ -250,8 +251,6 @@ def _describe(model: Model, path: Path) -> dict[str, Any]:
     n_features = getattr(first, "n_features_in_", None)
     if shape is None and n_features is not None:
         shape = (n_features,)
-    kind = "vectors" if shape is not None and len(shape) == 1 else "images"
-    kind = getattr(first, "item_kind_", "texts" if shape is None else kind)
     header, _ = read_arrays(path, "model", mmap=True)
     return {
         "library_name": _LIBRARY,
@@ -261,7 +260,7 @@ def _describe(model: Model, path: Path) -> dict[str, Any]:
         "method": _method(hasher),
         "n_bits": int(hasher.n_bits),
         "n_features": int(hasher.n_features_in_),  # of the hasher, behind its features
-        "item_kind": kind,
+        "item_kind": item_kind(first),
         "item_shape": None if shape is None else [int(side) for side in shape],  # None: any
         "steps": [{"class": step["class"], "params": step["params"]} for step in header["steps"]],
     }

@@ -79,11 +79,7 @@ async def _metrics(request: Request) -> Response:
 async def _collections(request: Request) -> Response:
     """List the collections."""
     service = _service(request)
-
-    def all_told() -> list[dict[str, Any]]:
-        return [serving.told(service, name) for name in service.collections]
-
-    return _json({"collections": await service.read(all_told)})
+    return _json({"collections": await service.read(serving.all_told, service)})
 
 
 @router.get("/collections/{name}", **_answering(answers.CollectionDetails, 401, 404, 422, 504))

@@ -117,11 +117,7 @@ async def _take_key(request: Request) -> Response:
 async def _all_told(request: Request) -> list[dict[str, Any]]:
     """Describe all collections, with the addresses of their pages."""
     service = request.app.state.service
-
-    def all_told() -> list[dict[str, Any]]:
-        return [serving.told(service, name) for name in service.collections]
-
-    told: list[dict[str, Any]] = await service.read(all_told)
+    told: list[dict[str, Any]] = await service.read(serving.all_told, service)
     for one in told:
         one["address"] = f"/c/{quote(one['name'], safe='')}"
     return told

@@ -8,9 +8,9 @@ import numpy as np
 from starlette.exceptions import HTTPException
 
 from hashlearn import collection as collections
-from hashlearn.codes import unpack_bits
 from hashlearn.collection import Collection
 from hashlearn.collection.contents import small_picture
+from hashlearn.collection.items import differing_bits
 from hashlearn.models import hasher_of
 from hashlearn.web.schemas import ItemChange, NewItem, Search
 from hashlearn.web.service import Service
@@ -49,6 +49,22 @@ def told(service: Service, name: str) -> dict[str, Any]:
         "generation": collection.generation,
         "read_only": service.is_read_only(collection),
     }
+
+
+def all_told(service: Service) -> list[dict[str, Any]]:
+    """Describe all collections.
+
+    Parameters
+    ----------
+    service : Service
+        The service.
+
+    Returns
+    -------
+    list of dict
+        What `CollectionInfo` says of each.
+    """
+    return [told(service, name) for name in service.collections]
 
 
 def told_in_full(service: Service, name: str) -> dict[str, Any]:
@@ -222,13 +238,10 @@ def _find(service: Service, name: str, collection: Collection, asked: Search) ->
 
 
 def _differing_bits(found: collections.Found) -> list[list[int]]:
-    """Tell all hits' bits at once: one by one they take longer than the search."""
     if not found.hits:
         return []
     codes = np.stack([hit.item.code for hit in found.hits])
-    rows, bits = np.nonzero(unpack_bits(codes ^ found.code, found.n_bits))
-    ends = np.searchsorted(rows, np.arange(1, len(codes)))
-    return [part.tolist() for part in np.split(bits, ends)]
+    return differing_bits(found.code, codes, found.n_bits)
 
 
 def add(
