@@ -11,6 +11,8 @@ from hashlearn.hashers import get_method
 from hashlearn.hashers.deep._linear import Coordinates
 from hashlearn.hashers.deep.neighbormatching import (
     _signs,
+    asymmetric_loss,
+    asymmetric_slopes,
     code_probabilities,
     matching_loss,
     matching_slopes,
@@ -310,7 +312,7 @@ def test_the_functions_kept_are_those_of_the_lowest_held_back_loss(X, monkeypatc
     lowest = int(np.argmin(history))  # the first step with the value that stays
     assert 0 < lowest < 57  # else so large a step size makes nothing worse, and this says nothing
     assert (lowest + 1) % 3 == 0  # 20 checks in 60 steps
-    W, c, log_tau = (part.numpy() for part in seen[lowest])
+    W, c, log_tau, _ = (part.numpy() for part in seen[lowest])
     weights, bias = Coordinates.of(X, 20, np.random.RandomState(0))[0].functions(W, c)
     np.testing.assert_array_equal(hasher.weights_, weights)
     np.testing.assert_array_equal(hasher.bias_, bias)
@@ -484,3 +486,57 @@ def test_codes_of_digits_find_more_neighbours_than_those_of_itq():
         )
     }  # fmt: skip
     assert scores["neighbormatching"] > scores["itq"] + 0.03
+
+
+def loop_asymmetric_loss(P, v, B, kappa):
+    """The third part of the objective, by weighted distances."""
+    P, v, B, n = P.tolist(), v.tolist(), B.tolist(), len(B)
+    loss = 0.0
+    for i in range(n):
+        signs = [1.0 if value >= 0 else -1.0 for value in v[i]]
+        a = [sum(abs(w) for w, s, b in zip(v[i], signs, code, strict=True) if s != b) for code in B]
+        e = [math.exp(-kappa * a[j]) if j != i else 0.0 for j in range(n)]
+        loss -= sum(P[i][j] * math.log(e[j] / sum(e)) for j in range(n) if j != i) / n
+    return loss
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_the_loss_of_real_valued_queries_is_that_of_loops(shape):
+    P, B = draw(shape)
+    v = torch.randn(shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    kappa = double(0.7)
+    expected = loop_asymmetric_loss(P, v, B, 0.7)
+    assert float(asymmetric_loss(P, v, B, kappa)) == pytest.approx(expected)
+    loss, *slopes = asymmetric_slopes(P, v, B, kappa)
+    assert float(loss) == pytest.approx(expected)
+    derivatives = torch.func.grad(asymmetric_reference, argnums=(1, 2, 3))(P, v, B, kappa)
+    for slope, derivative in zip(slopes, derivatives, strict=True):
+        torch.testing.assert_close(slope, derivative)
+
+
+def asymmetric_reference(P, v, B, kappa):
+    others = ~torch.eye(len(B), dtype=torch.bool)
+    logits = torch.where(others, kappa / 2 * (v @ B.T), -math.inf)
+    log_r = logits - logits.logsumexp(dim=1, keepdim=True)
+    return -(P[others] * log_r[others]).sum() / len(B)
+
+
+@pytest.mark.real
+def test_the_asymmetric_part_helps_real_valued_queries_find_neighbours():
+    """Recall of the 10 nearest after re-ranking, of embeddings of texts."""
+    X = load_dataset("newsgroups20_minilm").X.astype(np.float32)
+    X = X[np.random.default_rng(0).permutation(len(X))[:6500]]
+    database, queries = X[:6000], X[6000:]
+    truth = np.argsort(-(queries @ database.T), axis=1)[:, :10]
+    recalls = []
+    for weight in (0.0, 0.5):
+        hasher = NeighborMatching(
+            64, n_neighbors=20, pooled_weight=0.0, asymmetric_weight=weight, n_steps=500,
+            random_state=0,
+        ).fit(database)  # fmt: skip
+        index = HammingIndex(64)
+        index.add(hasher.encode(database))
+        found = index.search(hasher.encode(queries), 100)
+        best = index.rerank(hasher.project(queries), found).ids[:, :10]
+        recalls.append(np.mean([len(set(a) & set(b)) for a, b in zip(best, truth, strict=True)]))
+    assert recalls[1] > recalls[0] + 0.1

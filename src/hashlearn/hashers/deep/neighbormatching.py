@@ -49,6 +49,14 @@ class NeighborMatching(LinearHasher):
     The first part wants the neighbours of each query first, which mean average precision measures;
     the second wants them within one radius for all queries, which the pooled area measures.
 
+    Real-valued queries rank codes by the weighted distance
+    :math:`a_{ij} = \sum_k |v_{ik}| [b_{ik} \ne b_{jk}]` with the values before the sign
+    :math:`v_i = W^T x_i + c`. For them there is a third part, and the whole objective is
+    :math:`1 - \alpha` times the above and :math:`\alpha` times
+
+    .. math:: -\frac{1}{n} \sum_{i \ne j} p_{ij} \log r_{ij}, \qquad
+        r_{ij} = \frac{e^{-\kappa a_{ij}}}{\sum_{k \ne i} e^{-\kappa a_{ik}}}.
+
     The bandwidth says who is a neighbour: :math:`\sigma_i^2 = \beta (d_{ik}^2 - d_{i1}^2)` for the
     distances :math:`d_{i1}` and :math:`d_{ik}` of the first and the :math:`k`-th neighbour in the
     batch, where :math:`k / n` is the fraction of neighbours that is asked for.
@@ -56,7 +64,8 @@ class NeighborMatching(LinearHasher):
     The gradient is written out. Signs are passed over with the slope of tanh. What they pass over
     is not the slope of the loss at :math:`b_{ik}` but, to second order, the difference of the loss
     between :math:`b_{ik} = 1` and :math:`b_{ik} = -1`: its slope :math:`g_{ik}` less
-    :math:`b_{ik}` times its curvature, a softmax's variance.
+    :math:`b_{ik}` times its curvature, a softmax's variance. In the third part, where a bit meets
+    many different weights, it is the slope alone.
 
     Parameters
     ----------
@@ -74,6 +83,9 @@ class NeighborMatching(LinearHasher):
     pooled_weight : float, default=0.1
         :math:`\rho`, from 0 to 1: larger values even out the radius in which queries find their
         neighbours.
+    asymmetric_weight : float, default=0.0
+        :math:`\alpha`, from 0 to 1: how much the order counts in which real-valued queries find
+        codes, as re-ranking uses it. A half is good for codes of embeddings that are re-ranked.
     bandwidth : float, default=0.4
         :math:`\beta`: larger values count vectors beyond the :math:`k`-th neighbour in.
     sharpness : float, default=4.0
@@ -103,6 +115,8 @@ class NeighborMatching(LinearHasher):
         Their constants.
     temperature_ : float
         :math:`\tau`.
+    value_temperature_ : float
+        :math:`\kappa`.
     history_ : dict of str to ndarray of shape (n_taken,), float32
         Per step that was taken: ``"loss"`` of the batch; ``"temperature"``, :math:`\tau`; and
         ``"held_back"``, the lowest loss of held-back vectors so far, if any are held back.
@@ -114,7 +128,8 @@ class NeighborMatching(LinearHasher):
     The softmax over distances and its bandwidth are those of stochastic neighbour embedding [1]_;
     its joint form [2]_ is :math:`Q`. The defaults were chosen on queries held out of training
     vectors of MNIST and seen to do on embeddings of photographs and of texts. :math:`\tau` starts
-    at min(1, 16 / r); at 8 bits it ends at the same value from half or twice that.
+    at min(1, 16 / r); at 8 bits it ends at the same value from half or twice that. :math:`\kappa`
+    starts at as much over the `sharpness`.
 
     Codes about as long as the vectors rank neighbours well before training. It then raises mean
     average precision, but may lower the pooled area, as it did on embeddings of texts; a larger
@@ -139,6 +154,7 @@ class NeighborMatching(LinearHasher):
     """
 
     temperature_: float
+    value_temperature_: float
     history_: dict[str, FloatArray]
 
     def __init__(
@@ -149,6 +165,7 @@ class NeighborMatching(LinearHasher):
         init: str = "auto",
         n_components: int = 256,
         pooled_weight: float = 0.1,
+        asymmetric_weight: float = 0.0,
         bandwidth: float = 0.4,
         sharpness: float = 4.0,
         n_steps: int = 3000,
@@ -163,6 +180,7 @@ class NeighborMatching(LinearHasher):
         self.init = init
         self.n_components = n_components
         self.pooled_weight = pooled_weight
+        self.asymmetric_weight = asymmetric_weight
         self.bandwidth = bandwidth
         self.sharpness = sharpness
         self.n_steps = n_steps
@@ -202,7 +220,9 @@ class NeighborMatching(LinearHasher):
     ) -> tuple[Tensor, Tensor]:
         """Follow the gradient batch by batch; give the functions of the lowest held-back loss."""
         log_tau = W.new_tensor(math.log(min(1.0, 16 / self.n_bits)))
-        learned = [W, c, log_tau]
+        log_kappa = W.new_tensor(math.log(min(1.0, 16 / self.n_bits) / self.sharpness))
+        alpha = self.asymmetric_weight
+        learned = [W, c, log_tau, log_kappa]
         optimizer = torch.optim.Adam(learned, lr=self.lr, eps=1e-12)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.n_steps)
         stream = endless_batches(len(data), self.batch_size, data.device)
@@ -216,22 +236,32 @@ class NeighborMatching(LinearHasher):
             ]
 
             def held_back_loss() -> float:
-                tau = log_tau.exp()
-                losses = [
-                    float(matching_loss(P, _signs(x @ W.T + c), tau, self.pooled_weight))
-                    for x, P in checks
-                ]
+                losses = []
+                for x, P in checks:
+                    v = x @ W.T + c
+                    B = _signs(v)
+                    loss = (1 - alpha) * matching_loss(P, B, log_tau.exp(), self.pooled_weight)
+                    if alpha:
+                        loss += alpha * asymmetric_loss(P, v, B, log_kappa.exp())
+                    losses.append(float(loss))
                 return sum(losses) / len(losses)
 
             kept, lowest = [part.clone() for part in learned], held_back_loss()
         for step in progress(self.n_steps, "NeighborMatching"):
             x = data.index_select(0, next(stream))
             P = neighbor_probabilities(x, fraction, self.bandwidth)
-            v = torch.addmm(c, x, W.T).tanh_()
-            tau = log_tau.exp()
-            loss, slope, slope_tau = matching_slopes(P, _signs(v), tau, self.pooled_weight)
-            slope *= 1 - v.square()
-            W.grad, c.grad, log_tau.grad = slope.T @ x, slope.sum(dim=0), slope_tau * tau
+            v = torch.addmm(c, x, W.T)
+            B, passed, tau = _signs(v), 1 - v.tanh().square_(), log_tau.exp()
+            loss, slope, slope_tau = matching_slopes(P, B, tau, self.pooled_weight)
+            slope *= passed
+            if alpha:
+                kappa = log_kappa.exp()
+                other, slope_v, slope_B, slope_kappa = asymmetric_slopes(P, v, B, kappa)
+                loss = (1 - alpha) * loss + alpha * other
+                slope = (1 - alpha) * slope + alpha * (slope_v + slope_B * passed)
+                log_kappa.grad = alpha * slope_kappa * kappa
+            W.grad, c.grad = slope.T @ x, slope.sum(dim=0)
+            log_tau.grad = (1 - alpha) * slope_tau * tau
             optimizer.step()
             schedule.step()
             if len(held_back) and is_check(step, self.n_steps):
@@ -248,7 +278,7 @@ class NeighborMatching(LinearHasher):
         self.history_ = dict(zip(("loss", "held_back", "temperature"), values, strict=True))
         if not len(held_back):
             del self.history_["held_back"]
-        self.temperature_ = float(kept[2].exp())
+        self.temperature_, self.value_temperature_ = float(kept[2].exp()), float(kept[3].exp())
         return kept[0], kept[1]
 
     def _check_parameters(self, n_samples: int) -> None:
@@ -261,7 +291,8 @@ class NeighborMatching(LinearHasher):
                 self.n_neighbors, "n_neighbors", Real, min_val=0, max_val=1,
                 include_boundaries="neither",
             )  # fmt: skip
-        check_scalar(self.pooled_weight, "pooled_weight", Real, min_val=0, max_val=1)
+        for name in ("pooled_weight", "asymmetric_weight"):
+            check_scalar(getattr(self, name), name, Real, min_val=0, max_val=1)
         check_scalar(self.n_components, "n_components", Integral, min_val=1)
         check_scalar(self.n_steps, "n_steps", Integral, min_val=1)
         check_scalar(self.batch_size, "batch_size", Integral, min_val=2)
@@ -404,3 +435,66 @@ def matching_slopes(
     curvature = (1 - pooled_weight) / n * (own + picked) + pooled_weight * pooled
     slope = pulled.mul_(-tau / (2 * n)).sub_((tau / 2) ** 2 * curvature * B)
     return loss, slope, slope_tau
+
+
+def asymmetric_loss(P: Tensor, v: Tensor, B: Tensor, kappa: Tensor) -> Tensor:
+    r"""Compute how badly the codes that real-valued queries find match neighbours.
+
+    Parameters
+    ----------
+    P : Tensor of shape (n, n), float32
+        Probabilities :math:`p_{ij}`.
+    v : Tensor of shape (n, r), float32
+        Values before the sign.
+    B : Tensor of shape (n, r), float32
+        Codes -1/+1.
+    kappa : Tensor of shape (), float32
+        :math:`\kappa`.
+
+    Returns
+    -------
+    Tensor of shape (), float32
+        The third part of the objective.
+    """
+    # kappa a_ij = kappa (|v_i|_1 - v_i.b_j) / 2, and what depends on i alone cancels.
+    logits = (v @ B.T).mul_(kappa / 2)
+    matched = torch.linalg.vecdot(P, logits)
+    return (logits.fill_diagonal_(-math.inf).logsumexp(dim=1) - matched).mean()
+
+
+def asymmetric_slopes(
+    P: Tensor, v: Tensor, B: Tensor, kappa: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    r"""Compute how badly the codes that real-valued queries find match, and where to move both.
+
+    Parameters
+    ----------
+    P : Tensor of shape (n, n), float32
+        Probabilities :math:`p_{ij}`.
+    v : Tensor of shape (n, r), float32
+        Values before the sign.
+    B : Tensor of shape (n, r), float32
+        Codes -1/+1.
+    kappa : Tensor of shape (), float32
+        :math:`\kappa`.
+
+    Returns
+    -------
+    loss : Tensor of shape (), float32
+        The third part of the objective.
+    slope_v : Tensor of shape (n, r), float32
+        Its derivative by the values.
+    slope_B : Tensor of shape (n, r), float32
+        Its derivative by the bits, as if they were real.
+    slope_kappa : Tensor of shape (), float32
+        Its derivative by :math:`\kappa`.
+    """
+    products = v @ B.T
+    logits = products * (kappa / 2)
+    matched = torch.linalg.vecdot(P, logits)
+    logits.fill_diagonal_(-math.inf)
+    log_sums = logits.logsumexp(dim=1, keepdim=True)
+    loss = (log_sums[:, 0] - matched).mean()
+    pull = logits.sub_(log_sums).exp_().sub_(P).div_(len(P))  # (r_ij - p_ij) / n
+    slope_kappa = torch.linalg.vecdot(pull, products).sum() / 2
+    return loss, (pull @ B).mul_(kappa / 2), (pull.T @ v).mul_(kappa / 2), slope_kappa
