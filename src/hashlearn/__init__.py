@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hashlearn.hashers import get_method, methods
     from hashlearn.index import HammingIndex
     from hashlearn.models import load, save
+    from hashlearn.vectorindex import VectorIndex
 
 __version__ = version("hashlearn")
 
@@ -23,6 +24,7 @@ __all__ = [
     "Collection",
     "HammingIndex",
     "Protocol",
+    "VectorIndex",
     "__version__",
     "evaluate",
     "get_method",
@@ -36,6 +38,7 @@ _HOMES = {
     "Collection": "hashlearn.collection",
     "HammingIndex": "hashlearn.index",
     "Protocol": "hashlearn.evaluation",
+    "VectorIndex": "hashlearn.vectorindex",
     "evaluate": "hashlearn.evaluation",
     "get_method": "hashlearn.hashers",
     "load": "hashlearn.models",

@@ -13,6 +13,8 @@ its item size.
 import json
 import math
 import os
+import secrets
+import shutil
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -78,6 +80,50 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def making_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary folder to fill, and rename it to `path` when the block succeeds.
+
+    Parameters
+    ----------
+    path : path-like
+        Folder to make. The folder around it must exist.
+
+    Yields
+    ------
+    pathlib.Path
+        Temporary folder beside it. If the block raises, it is deleted.
+
+    Raises
+    ------
+    FileExistsError
+        If there is something at `path`.
+    FileNotFoundError
+        If the folder around it does not exist.
+
+    Examples
+    --------
+    >>> target = Path(tempfile.mkdtemp()) / "notes"
+    >>> with making_folder(target) as temporary:
+    ...     _ = (temporary / "note.txt").write_text("whole")
+    >>> [path.name for path in target.iterdir()]
+    ['note.txt']
+    """
+    target = Path(path)
+    if target.exists():
+        raise FileExistsError(f"{target} is there already; choose another name")
+    if not target.absolute().parent.is_dir():
+        raise FileNotFoundError(f"the folder {target.absolute().parent} does not exist")
+    made = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    made.mkdir()
+    try:
+        yield made
+        made.rename(target)
+    except BaseException:
+        shutil.rmtree(made, ignore_errors=True)
+        raise
 
 
 def write_arrays(

@@ -1,8 +1,6 @@
 """A collection: what an application keeps to search by example."""
 
 import os
-import secrets
-import shutil
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -54,6 +52,7 @@ from hashlearn.encoding import ahead, divided, item_kind, rows_of
 from hashlearn.index import HammingIndex
 from hashlearn.models import Model, hasher_of, steps_of
 from hashlearn.partial import Progress
+from hashlearn.storage import making_folder
 
 
 @dataclass(frozen=True)
@@ -149,14 +148,7 @@ class Collection:
         sklearn.exceptions.NotFittedError
             If it is not fitted.
         """
-        folder = Path(path)
-        if folder.exists():
-            raise FileExistsError(f"{folder} is there already; open it, or choose another name")
-        if not folder.absolute().parent.is_dir():
-            raise FileNotFoundError(f"the folder {folder.absolute().parent} does not exist")
-        made = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
-        made.mkdir()
-        try:
+        with making_folder(path) as made:
             model_file = hasher_file()
             models.save(hasher, made / model_file)
             Database.create(
@@ -170,11 +162,7 @@ class Collection:
                     "created": datetime.now(UTC).isoformat(timespec="seconds"),
                 },
             )
-            made.rename(folder)
-        except BaseException:
-            shutil.rmtree(made, ignore_errors=True)
-            raise
-        return cls.open(folder, threads=threads)
+        return cls.open(path, threads=threads)
 
     @classmethod
     def open(

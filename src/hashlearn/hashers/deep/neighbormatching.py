@@ -458,8 +458,9 @@ def asymmetric_loss(P: Tensor, v: Tensor, B: Tensor, kappa: Tensor) -> Tensor:
     """
     # kappa a_ij = kappa (|v_i|_1 - v_i.b_j) / 2, and what depends on i alone cancels.
     logits = (v @ B.T).mul_(kappa / 2)
-    matched = torch.linalg.vecdot(P, logits)
-    return (logits.fill_diagonal_(-math.inf).logsumexp(dim=1) - matched).mean()
+    matched: Tensor = torch.linalg.vecdot(P, logits)
+    log_sums = logits.fill_diagonal_(-math.inf).logsumexp(dim=1)
+    return (log_sums - matched).mean()
 
 
 def asymmetric_slopes(
