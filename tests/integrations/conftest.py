@@ -1,11 +1,14 @@
-"""A small Hub on this machine: repositories, commits, files."""
+"""A small Hub on this machine: repositories, commits, files; and PostgreSQL in a process."""
 
 import base64
 import hashlib
 import json
 import re
+import shutil
+import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 from huggingface_hub import constants, file_download
@@ -107,6 +110,44 @@ class Hub(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(content)
+
+
+PGLITE = Path(__file__).parent / "pglite"
+
+
+class Postgres:
+    """A database that a process of Node keeps in memory; it is asked a line at a time."""
+
+    def __init__(self):
+        self.process = subprocess.Popen(
+            ["node", PGLITE / "server.js"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            text=True, encoding="utf-8",
+        )  # fmt: skip
+
+    def __call__(self, sql, *parameters, copy=None):
+        """Run a statement with parameters, or several without, and give the last one's rows."""
+        asked = {"sql": sql, "parameters": parameters or None, "copy": copy and str(copy)}
+        self.process.stdin.write(json.dumps(asked) + "\n")
+        self.process.stdin.flush()
+        said = json.loads(self.process.stdout.readline())
+        if "error" in said:
+            raise RuntimeError(said["error"])
+        return said["rows"]
+
+    def close(self):
+        """Let the process end by itself."""
+        self.process.communicate(timeout=60)
+
+
+@pytest.fixture(scope="module")
+def postgres():
+    """Start PostgreSQL with pgvector, for a module."""
+    if shutil.which("node") is None or not (PGLITE / "node_modules").is_dir():
+        pytest.skip("PGlite is not installed: make postgres")
+    database = Postgres()
+    database("CREATE EXTENSION vector")
+    yield database
+    database.close()
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ def quoted(name: Any) -> str:
     return f'"{doubled}"'
 
 
-def qualified(name: Name) -> str:
+def qualified(name: Any) -> str:
     """Quote the name of a table, an index or a function, with its schema or without."""
     parts = name.split(".") if isinstance(name, str) else name
     if not isinstance(parts, Sequence) or not 1 <= len(parts) <= 2:
@@ -54,7 +54,7 @@ def literal(text: str) -> str:
     if "\0" in text:
         raise ValueError(f"a text in SQL holds no byte 0, got {text!r}")
     escaped = text.replace("\\", "\\\\").replace("'", "''")
-    return f" E'{escaped}'" if "\\" in text else f"'{escaped}'"
+    return f"E'{escaped}'" if "\\" in text else f"'{escaped}'"
 
 
 def check_whole(name: str, value: Any, lowest: int, highest: int) -> int:
