@@ -126,7 +126,11 @@ class Postgres:
 
     def __call__(self, sql, *parameters, copy=None):
         """Run a statement with parameters, or several without, and give the last one's rows."""
-        asked = {"sql": sql, "parameters": parameters or None, "copy": copy and str(copy)}
+        asked = {
+            "sql": sql,
+            "parameters": parameters or None,
+            "copy": copy and str(Path(copy).resolve()),
+        }
         self.process.stdin.write(json.dumps(asked) + "\n")
         self.process.stdin.flush()
         said = json.loads(self.process.stdout.readline())

@@ -1,6 +1,7 @@
 """Codes in PostgreSQL with pgvector: the same codes, the same neighbours."""
 
 import os
+import re
 from itertools import count
 from pathlib import Path
 
@@ -292,6 +293,20 @@ def test_a_vector_finds_the_codes_that_its_code_finds(postgres, fill, name):
         assert found == postgres(by_code, "".join(map(str, bits)))
 
 
+def test_a_search_computes_the_code_of_its_vector_once(postgres, fill, name):
+    hasher = LSH(24, random_state=0).fit(X)
+    fill(hasher.encode(X), 24, X)
+    postgres(function_sql(hasher, f"hash_{name}"))
+    postgres(f"PREPARE {name}(vector) AS {search_sql(name, function=f'hash_{name}')}")
+    postgres("SET plan_cache_mode = force_generic_plan")
+    rows = postgres(f"EXPLAIN (VERBOSE) EXECUTE {name}('{as_vector(X[0])}')")
+    postgres("RESET plan_cache_mode")
+    plan = [row[0] for row in rows]
+    called = next(place for place, line in enumerate(plan) if f"hash_{name}(" in line)
+    assert "InitPlan" in plan[called - 2]
+    assert sum(f"hash_{name}(" in line for line in plan) == 1
+
+
 @pytest.mark.parametrize(
     "odd", ["Items", "select", 'say "hi"', "Füße 箱", "a; DROP TABLE x; --", "with space", "é" * 31]
 )
@@ -410,3 +425,35 @@ def test_no_bit_differs_on_real_sentences(postgres, tmp_path, name, n_bits):
     assert n_rows == len(vectors)
     assert n_different == 0
     postgres(f"DROP TABLE {name}")
+
+
+def as_psql(value):
+    """Write a value as psql does with --no-align and --tuples-only."""
+    return {True: "t", False: "f"}[value] if isinstance(value, bool) else str(value)
+
+
+def test_the_page_runs_as_it_stands(postgres, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs" / "stores" / "pgvector.md").read_text(encoding="utf-8")
+    names, shown, n_checked = {}, [], 0
+    postgres("CREATE SCHEMA page; SET search_path = page, public")
+    for language, block in re.findall(r"```(python|sql|text)\n(.*?)```", page, flags=re.DOTALL):
+        if language == "python":
+            exec(block, names)
+        elif language == "text":
+            assert "".join(f"{line}\n" for line in shown) == block
+            n_checked += 1
+        else:
+            shown = []
+            for statement in re.findall(r"^\\.*?$|[^\\]+?;(?: *--.*)?$", block, flags=re.MULTILINE):
+                if included := re.fullmatch(r"\\i (\S+)", statement):
+                    postgres(Path(included[1]).read_text(encoding="utf-8"))
+                elif copied := re.fullmatch(r"\\copy (.*) FROM '(.*)'", statement):
+                    postgres(f"COPY {copied[1]} FROM '/dev/blob'", copy=copied[2])
+                else:
+                    rows = postgres(statement.strip())
+                    shown += ["|".join(map(as_psql, row)) for row in rows]
+    assert n_checked == 5
+    found = postgres(names["nearest"], as_vector(names["X"][7]))
+    assert [row[0] for row in found[:2]] == [7, 5000]
+    assert [row[1] for row in found[:2]] == [0, 0]

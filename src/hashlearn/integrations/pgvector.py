@@ -232,7 +232,7 @@ def search_sql(
     SELECT "id", "embedding" <=> CAST($1 AS vector) AS distance
     FROM (
         SELECT "id", "embedding" FROM "items"
-        ORDER BY "code" <~> "hash_code"(CAST($1 AS vector)) LIMIT 100
+        ORDER BY "code" <~> (SELECT "hash_code"(CAST($1 AS vector))) LIMIT 100
     ) AS shortlist
     ORDER BY distance, "id" LIMIT 10;
     """
@@ -261,8 +261,8 @@ def search_sql(
 def _code_of(query: str, n_bits: int | None, function: Name | None) -> str:
     if (n_bits is None) == (function is None):
         raise ValueError("give n_bits, to search for a code, or function, to search for a vector")
-    if function is not None:
-        return f"{qualified(function)}(CAST({query} AS vector))"
+    if function is not None:  # in a query of its own, it is computed once and not for every row
+        return f"(SELECT {qualified(function)}(CAST({query} AS vector)))"
     n_bytes(0 if n_bits is None else n_bits)
     return f"CAST({query} AS bit({n_bits}))"
 
