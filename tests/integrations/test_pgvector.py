@@ -113,7 +113,7 @@ def test_an_index_answers_with_neighbours_and_their_distances(postgres, fill, na
     assert (told == nearest).mean() > 0.9
 
 
-@pytest.mark.parametrize("method", ["itq", "lsh", "sttm", "och", "ba"])
+@pytest.mark.parametrize("method", ["itq", "lsh", "sttm", "ba"])
 @pytest.mark.parametrize("n_bits", [5, 24])
 def test_the_function_gives_the_codes_of_encode(bits_by, method, n_bits):
     hasher = get_method(method)(n_bits, random_state=0).fit(X, LABELS)
@@ -409,9 +409,9 @@ def test_a_query_is_written_for_the_program_that_sends_it(query):
 
 @pytest.mark.real
 @pytest.mark.skipif("HASHLEARN_DATA" not in os.environ, reason="HASHLEARN_DATA is not set")
-@pytest.mark.parametrize("n_bits", [64, 100])
-def test_no_bit_differs_on_real_sentences(postgres, tmp_path, name, n_bits):
-    vectors = hashlearn.load_dataset("newsgroups20_minilm").X
+def test_no_bit_differs_on_real_sentences(postgres, tmp_path, name):
+    n_bits = 64
+    vectors = hashlearn.load_dataset("newsgroups20_minilm").X[::4]
     hasher = ITQ(n_bits, random_state=0).fit(vectors[:4000])
     postgres(function_sql(hasher, f"hash_{name}"))
     postgres(table_sql(name, n_bits, vector_dim=384, columns={"other": f"bit({n_bits})"}))

@@ -165,9 +165,9 @@ def copy_blocks(
         Names of further columns and their values, one a row: texts, numbers, truth values, dates,
         times, UUIDs, or None for NULL.
 
-    Yields
-    ------
-    bytes
+    Returns
+    -------
+    iterator of bytes
         Lines in COPY's text format, in UTF-8: what psycopg's ``copy.write`` takes.
 
     Raises
