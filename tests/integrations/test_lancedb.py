@@ -198,6 +198,17 @@ def test_a_file_of_codes_becomes_a_table(database, tmp_path, monkeypatch):
         parquet_to_lancedb(tmp_path / "codes.parquet", database, "codes")
 
 
+def test_an_arrow_file_of_one_long_batch_is_read_in_parts(database, tmp_path, monkeypatch):
+    monkeypatch.setattr("hashlearn.integrations.lancedb._ROWS", 64)
+    codes, ids = clustered(300, 64)
+    table = pyarrow.table({"id": ids, "code": binary(codes)})
+    with pyarrow.ipc.new_file(tmp_path / "codes.arrow", table.schema) as file:
+        file.write_table(table)
+    back = from_lancedb(parquet_to_lancedb(tmp_path / "codes.arrow", database, "codes"))
+    np.testing.assert_array_equal(back.ids, np.sort(ids))
+    np.testing.assert_array_equal(back.codes, codes[np.argsort(ids)])
+
+
 def binary(codes, missing=()):
     cells = [None if i in missing else bytes(row) for i, row in enumerate(codes)]
     return pyarrow.array(cells, pyarrow.binary(codes.shape[1]))

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pyarrow  # noqa: F401 - before usearch, see the test of their order
+import pyarrow  # noqa: F401 - before usearch, which breaks it: docs/stores/usearch.md
 import pytest
 from usearch.index import Index, MetricKind, ScalarKind
 
@@ -196,13 +196,13 @@ def test_without_usearch_the_extra_is_named(monkeypatch):
             call()
 
 
-def test_pyarrow_stays_sound_beside_usearch():
+def test_a_pyarrow_loaded_after_the_integration_and_usearch_is_sound():
     program = """
 import sys
 sys.modules["pandas"] = None  # with which scikit-learn would import pyarrow
-from hashlearn.integrations.usearch import to_usearch
+import hashlearn.integrations.usearch
+import usearch.index
 assert "pyarrow" not in sys.modules
-to_usearch([[1]])
 import pyarrow
 print(pyarrow.binary(8) == pyarrow.binary(4), pyarrow.binary(8))
 """

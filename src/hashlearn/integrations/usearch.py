@@ -1,6 +1,5 @@
 """Codes in usearch, and back from it."""
 
-from contextlib import suppress
 from numbers import Integral
 from typing import Any
 
@@ -152,10 +151,6 @@ def from_usearch(index: Any, n_bits: int | None = None) -> HammingIndex:
 
 
 def _import_usearch() -> Any:
-    # The wheel of usearch 2.26 brings a C++ library of its own, with which a pyarrow that is loaded
-    # after it cannot write numbers, so that binary(8) equals binary(4). Loaded before, it can.
-    with suppress(ImportError):
-        import pyarrow  # noqa: F401
     try:
         import usearch.index
     except ModuleNotFoundError as error:
