@@ -73,7 +73,7 @@ def test_rows_of_codes_without_names_have_none(run, folder):
         (["photos.model", "-o", "a.onnx", "--opset", "7"], "opset must be from 13"),
         (["photos.model", "-o", "a.onnx", "--input-dtype", "int8"], "uint8, float32; got 'int8'"),
         (["photos.model", "-o", "a.onnx", "--opset", "0"], "opset must be from 13"),
-        (["photos.model", "-o", "a.sql"], "cannot write the features Pixels as linear functions"),
+        (["photos.model", "-o", "a.sql"], "cannot bring the features Pixels()"),
         (["vectors.model", "-o", "a.sql", "--function", ""], "a name must take 1 to 63 bytes"),
         (["vectors.model", "-o", "a.sql", "--opset", "17"], "--opset cannot be given with a file"),
         (["vectors.model", "-o", "a.onnx", "--replace"], "--replace cannot be given with a file"),

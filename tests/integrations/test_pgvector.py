@@ -192,12 +192,12 @@ class Flipped(LSH):
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (SH(8).fit(X), "cannot write SH as linear functions; methods that can .* LSH and ITQ"),
-        (Squared(8).fit(X), "cannot write Squared"),
-        (Flipped(8).fit(X), "cannot write Flipped"),
-        (make_pipeline(Pixels(), LSH(8)).fit(X), "cannot write the features Pixels"),
-        (make_pipeline(Normalizer("l1"), LSH(8)).fit(X), "cannot write the features Normalizer"),
-        (make_pipeline(StandardScaler(), Normalizer(), LSH(8)).fit(X), "as the first, Normalizer"),
+        (SH(8).fit(X), "the bits of SH are not signs of linear functions; those of LSH, ITQ"),
+        (Squared(8).fit(X), "the bits of Squared are not"),
+        (Flipped(8).fit(X), "the bits of Flipped are not"),
+        (make_pipeline(Pixels(), LSH(8)).fit(X), "cannot bring the features Pixels"),
+        (make_pipeline(Normalizer("l1"), LSH(8)).fit(X), "cannot bring the features Normalizer"),
+        (make_pipeline(StandardScaler(), Normalizer(), LSH(8)).fit(X), "before all other steps"),
         (make_pipeline(LSH(8), StandardScaler()).fit(X), "the last step must be a hasher"),
     ],
 )

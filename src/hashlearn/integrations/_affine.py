@@ -1,14 +1,16 @@
 """A model's steps as linear functions, as far as they are such."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.preprocessing import Normalizer, StandardScaler
+from sklearn.utils.validation import check_is_fitted
 
 from hashlearn.hashers.base import Hasher, LinearHasher
+from hashlearn.models import Model, steps_of
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,45 @@ def check_linear(steps: list[Any]) -> None:
                 "StandardScaler, PCA, TruncatedSVD and Normalizer with the norm 'l2'. Encode with "
                 "the model, and give the codes to the store"
             )
+
+
+class LinearFunctions(NamedTuple):
+    """What gives the bits of a vector: ``weights @ x + bias >= 0``, of x at length 1 or as is."""
+
+    weights: NDArray[np.float32]
+    bias: NDArray[np.float64]
+    normalises: bool
+
+
+def fold(model: Model) -> LinearFunctions:
+    """Write a fitted model as linear functions of its items, or of these at length 1.
+
+    Parameters
+    ----------
+    model : Hasher or Pipeline
+        Model.
+
+    Returns
+    -------
+    LinearFunctions
+        Its functions.
+
+    Raises
+    ------
+    TypeError
+        If it cannot be written so.
+    sklearn.exceptions.NotFittedError
+        If it is not fitted.
+    """
+    steps = steps_of(model)
+    check_linear(steps)
+    for step in steps:
+        check_is_fitted(step)
+    *first, last = parts_of(steps)
+    if any(not isinstance(part, UnitLength) for part in first):
+        raise TypeError("vectors can be brought to length 1 before all other steps, not between")
+    assert isinstance(last, Affine)  # the hasher is in it
+    return LinearFunctions(last.weights.astype(np.float32), last.bias, bool(first))
 
 
 def _hasher(hasher: Any) -> Part:

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from hashlearn.integrations._folding import LinearFunctions
+from hashlearn.integrations._affine import LinearFunctions
 
 
 def write_function(start: str, method: str, linear: LinearFunctions) -> str:

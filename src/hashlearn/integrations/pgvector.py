@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from hashlearn.codes import n_bytes
-from hashlearn.integrations._folding import fold
+from hashlearn.integrations._affine import fold
 from hashlearn.integrations._plpgsql import write_function
 from hashlearn.integrations._sql import Name, check_whole, qualified, quoted, sql_type
 from hashlearn.models import Model, hasher_of
