@@ -139,14 +139,14 @@ def straight_through_signs(values: Tensor, sharpness: float = 1.0) -> Tensor:
 
     Parameters
     ----------
-    values : Tensor of shape (n, n_bits)
+    values : Tensor of shape (n, n_bits), float32
         Values before the sign.
     sharpness : float, default=1.0
         :math:`s`: larger values let fewer values, nearer to 0, be moved.
 
     Returns
     -------
-    Tensor of shape (n, n_bits)
+    Tensor of shape (n, n_bits), float32
         Signs, −1 and 1.
     """
     scale = values.detach().square().mean().sqrt().clamp_min(torch.finfo(values.dtype).tiny)
@@ -163,12 +163,12 @@ def balance_penalty(signs: Tensor) -> Tensor:
 
     Parameters
     ----------
-    signs : Tensor of shape (n, n_bits)
+    signs : Tensor of shape (n, n_bits), float32
         Signs, −1 and 1.
 
     Returns
     -------
-    Tensor of shape ()
+    Tensor of shape (), float32
         From 0, every bit is 1 for half of the rows, to 1, all rows are alike.
     """
     return signs.mean(dim=0).square().mean()
@@ -181,12 +181,12 @@ def correlation_penalty(signs: Tensor) -> Tensor:
 
     Parameters
     ----------
-    signs : Tensor of shape (n, n_bits)
+    signs : Tensor of shape (n, n_bits), float32
         Signs, −1 and 1.
 
     Returns
     -------
-    Tensor of shape ()
+    Tensor of shape (), float32
         From 0, no two bits are correlated, to 1, all are the same or opposite; 0 for one bit.
     """
     n_samples, n_bits = signs.shape
@@ -276,12 +276,12 @@ class SignLoss(nn.Module):
         ----------
         sentence_features : iterable of dict
             What the network takes, one a column.
-        labels : Tensor
+        labels : Tensor of shape (n, ...), any dtype
             What `loss` takes.
 
         Returns
         -------
-        Tensor of shape ()
+        Tensor of shape (), float32
             The loss.
         """
         columns = [self.model(features)["sentence_embedding"] for features in sentence_features]
