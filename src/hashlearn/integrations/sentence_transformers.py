@@ -236,6 +236,10 @@ class SignLoss(nn.Module):
     loop of one's own. Scaled cosine similarities of signs, as in ``MultipleNegativesRankingLoss``,
     are linear in the Hamming distance :math:`h`: :math:`\cos(b_i, b_k) = 1 - 2 h_{ik} / r`.
 
+    On titles of StackOverflow, with the layer alone trained, codes of 64 and 128 bits became better
+    than those of ITQ that it started from and those of 256 worse; the wrapped loss alone did about
+    as well (``benchmarks/sentence_codes.py``).
+
     Losses that compute embeddings in parts (``Cached...``) or inside the network are refused.
     """
 
