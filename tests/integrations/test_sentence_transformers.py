@@ -350,9 +350,9 @@ def test_losses_that_cannot_be_wrapped_are_refused(network):
 def test_without_its_packages_the_extra_is_named(missing):
     program = (
         "import sys, numpy as np\n"
-        f"sys.modules[{missing!r}] = None\n"
         "from hashlearn.hashers.shallow.lsh import LSH\n"
         "hasher = LSH(8).fit(np.eye(8))\n"
+        f"sys.modules[{missing!r}] = None\n"
         "try:\n"
         "    from hashlearn.integrations.sentence_transformers import hash_layer\n"
         "    hash_layer(hasher)\n"
