@@ -1,5 +1,6 @@
 """Search in a collection: codes in the index, conditions and items in the database."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from time import perf_counter
@@ -11,7 +12,7 @@ from sklearn.utils import check_scalar
 
 from hashlearn.collection.database import Database, ids_with, items_with
 from hashlearn.collection.filters import Where, select_ids
-from hashlearn.collection.items import Found, Hit
+from hashlearn.collection.items import Found, Hit, Item
 from hashlearn.index import HammingIndex
 from hashlearn.index.ranking import weighted_distances
 from hashlearn.results import NO_ID, Neighbors
@@ -89,17 +90,52 @@ def find(
         items = items_with(database.reader, ids.tolist())
     if len(items) < len(ids):
         return None
-    found = [items[id_] for id_ in ids.tolist()]
-    weighted: list[float] | list[None] = [None] * len(found)
-    if query.values is not None and found:
-        codes = np.stack([item.code for item in found])
+    hits = hits_of(query, [items[id_] for id_ in ids.tolist()], distances)
+    return Found(query.code, index.n_bits, tuple(hits[:k]), seconds)
+
+
+def hits_of(query: Query, items: Sequence[Item], distances: NDArray[Any]) -> list[Hit]:
+    """Say of items how far they are, without the query itself.
+
+    Parameters
+    ----------
+    query : Query
+        What was searched for.
+    items : sequence of Item
+        What was found.
+    distances : ndarray of shape (n,), int
+        Hamming distance of each.
+
+    Returns
+    -------
+    list of Hit
+        In the order of the items; with weighted distances if the query has values.
+    """
+    weighted: list[float] | list[None] = [None] * len(items)
+    if query.values is not None and items:
+        codes = np.stack([item.code for item in items])
         weighted = weighted_distances(query.values.astype(np.float64), codes).tolist()
-    hits = [
+    return [
         Hit(item, distance, weight)
-        for item, distance, weight in zip(found, distances.tolist(), weighted, strict=True)
+        for item, distance, weight in zip(items, distances.tolist(), weighted, strict=True)
         if item.key != query.without
     ]
-    return Found(query.code, index.n_bits, tuple(hits[:k]), seconds)
+
+
+def n_candidates(k: int) -> int:
+    """Tell from how many items re-ranking chooses.
+
+    Parameters
+    ----------
+    k : int
+        How many are wanted.
+
+    Returns
+    -------
+    int
+        Number of the nearest by Hamming distance.
+    """
+    return max(_CANDIDATES[0] * k, _CANDIDATES[1])
 
 
 def check_extent(k: Any, radius: Any) -> None:
@@ -165,7 +201,7 @@ def _nearest(
         near = index.search_radius(query.code[None], min(radius or 0, index.n_bits), mask=mask)
         ids, distances = near.ids, near.distances
     else:
-        least = k if query.values is None else max(_CANDIDATES[0] * k, _CANDIDATES[1])
+        least = k if query.values is None else n_candidates(k)
         nearest = index.search(query.code[None], least, mask=mask)
         ids, distances = nearest.ids[0], nearest.distances[0]
         kept = (ids != NO_ID) & (distances <= (index.n_bits if radius is None else radius))
