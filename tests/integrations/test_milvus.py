@@ -245,7 +245,7 @@ def test_the_same_wrong_calls_raise_the_same_errors(both):
 
 def test_texts_and_large_originals_are_kept_in_parts(uri, name):
     texts = ["wörd " * 30_000, "short words here", "another thing said"]
-    model = make_model("bow", get_method("lsh")(8, random_state=0)).fit(objects(texts))
+    model = make_model("bagofwords", get_method("lsh")(8, random_state=0)).fit(objects(texts))
     with MilvusCollection.create(model, uri, name=name, keep_originals=False) as milvus:
         milvus.add(texts, keys=["long", "b", "c"])
         assert milvus.kind == "texts"
