@@ -11,6 +11,7 @@ from hashlearn.collection import Collection, KeysTakenError
 from hashlearn.data import load_dataset
 from hashlearn.data.source import objects
 from hashlearn.hashers import get_method
+from hashlearn.integrations import _milvus_search
 from hashlearn.integrations._milvus_where import expressions, fulfilling
 from hashlearn.integrations.milvus import MilvusCollection
 from hashlearn.models import make_model
@@ -245,7 +246,7 @@ def test_the_same_wrong_calls_raise_the_same_errors(both):
 
 def test_texts_and_large_originals_are_kept_in_parts(uri, name):
     texts = ["wörd " * 30_000, "short words here", "another thing said"]
-    model = make_model("bagofwords", get_method("lsh")(8, random_state=0)).fit(objects(texts))
+    model = make_model("bagofwords", get_method("lsh")(8, random_state=0)).fit(objects(2 * texts))
     with MilvusCollection.create(model, uri, name=name, keep_originals=False) as milvus:
         milvus.add(texts, keys=["long", "b", "c"])
         assert milvus.kind == "texts"
@@ -325,7 +326,7 @@ def test_milvus_is_needed_only_where_it_is_used(monkeypatch):
         MilvusCollection.open("http://localhost:19530")
 
 
-@pytest.mark.parametrize("n_bits", [64, 20])
+@pytest.mark.parametrize("n_bits", [64, 20, 6])
 def test_neighbours_are_those_of_brute_force_with_filters_and_after_deletes(uri, name, n_bits):
     X = make_vectors(3000, 16)
     hasher = make_hasher(X, n_bits)
@@ -344,6 +345,43 @@ def test_neighbours_are_those_of_brute_force_with_filters_and_after_deletes(uri,
                 found = milvus.search_code(query, 100, where=where)
                 assert [hit.item.key for hit in found.hits] == [keys[i] for i in rows[order]]
                 assert [hit.distance for hit in found.hits] == distances[order].tolist()
+
+
+def test_items_are_listed_in_order_however_few_milvus_gives_at_once(both, monkeypatch):
+    folder, milvus = both
+    monkeypatch.setattr(_milvus_search, "MAX_HITS", 7)
+    assert [item.key for item in milvus.list(60)] == [item.key for item in folder.list(60)]
+    assert [item.key for item in milvus.list(3)] == [item.key for item in folder.list(3)]
+    where = {"n": {"min": 3}}
+    assert [item.key for item in milvus.list(20, where=where, after="plain-9")] == [
+        item.key for item in folder.list(20, where=where, after="plain-9")
+    ]
+    with pytest.raises(ValueError, match="7 items or more are within 12 bits"):
+        milvus.search(make_vectors(1)[0], None, radius=12)
+
+
+def test_two_who_add_the_same_key_at_once_leave_one_item(uri, name, monkeypatch):
+    X = make_vectors()
+    with (
+        MilvusCollection.create(make_hasher(X), uri, name=name) as first,
+        MilvusCollection.open(uri, name=name) as second,
+    ):
+        first.add(X[:2], keys=["a", "b"])
+        monkeypatch.setattr(second, "_records", lambda *_: {})  # looked before the first wrote
+        assert second.add(X[1:2], keys=["a"]).n_added == 1
+        assert len(first) == 2
+        assert (first.original("a") == X[1]).all()
+        assert [item.key for item in first.list()] == ["b", "a"]
+
+
+def test_sources_are_added_batch_by_batch(uri, name):
+    X = make_vectors()
+    with MilvusCollection.create(make_hasher(X), uri, name=name) as milvus:
+        steps = []
+        added = milvus.add_source(X, progress=lambda *step: steps.append(step))
+        assert (added.n_added, steps[-1]) == (60, ("items", 60, 60))
+        assert milvus.add_source(X).n_known == 60
+        assert [item.key for item in milvus.list(3)] == ["0", "1", "2"]
 
 
 @pytest.mark.real

@@ -1,32 +1,27 @@
-"""The two tables of a collection in Milvus: items with their codes, and bytes in parts.
+"""The table of a collection in Milvus: its items with their codes.
 
 The primary key of an item is a digest of its key. Milvus does not keep keys apart by itself, but a
 row takes the place of another with the same primary key: two programs that add the same key at the
 same time leave one item, not two. The order of adding is in ``id``: nanoseconds since 1970, rising.
 """
 
-import base64
 import hashlib
 import json
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hashlearn.collection.database import Row
-from hashlearn.collection.items import Content, Item
-from hashlearn.integrations._milvus_client import MAX_HITS, Client
+from hashlearn.collection.items import Item
 from hashlearn.integrations._milvus_where import MAX_TERMS, TERM, bounds_of, terms_of
 
 ITEM = ["key", "item", "code"]
 """Fields that make an item."""
 
 _MAX_JSON = 65_000
-_PART = 45_000  # bytes, 60,000 characters in base 64
-_LAST = 2**63 - 1
 
 
 def item_fields(n_bytes: int) -> list[tuple[str, str, dict[str, Any]]]:
@@ -53,14 +48,6 @@ def item_fields(n_bytes: int) -> list[tuple[str, str, dict[str, Any]]]:
         ("bounds", "JSON", {}),
         ("code", "BINARY_VECTOR", {"dim": 8 * n_bytes}),
     ]
-
-
-PART_FIELDS: list[tuple[str, str, dict[str, Any]]] = [
-    ("pk", "VARCHAR", {"max_length": 80}),
-    ("data", "VARCHAR", {"max_length": 65_535}),
-    ("unused", "BINARY_VECTOR", {"dim": 8}),  # Milvus has no table without vectors
-]
-"""The table of bytes."""
 
 
 def key_of(key: str) -> str:
@@ -205,163 +192,3 @@ def ids_after(last: int, n: int) -> NDArray[np.int64]:
         Ids, rising.
     """
     return max(time.time_ns(), last + 1) + np.arange(n, dtype=np.int64)
-
-
-def ids_in_order(client: Client, table: str, filter: str, after: int, n: int) -> list[Any]:
-    """Find the items that were added first.
-
-    Milvus does not sort. A bisection by counts finds a stretch of time with few enough items.
-
-    Parameters
-    ----------
-    client : Client
-        Connection.
-    table : str
-        Table.
-    filter : str
-        Expression; empty for all.
-    after : int
-        Id after which to begin.
-    n : int
-        How many at most.
-
-    Returns
-    -------
-    list of (int, str)
-        Ids and primary keys, in order.
-    """
-    found: list[tuple[int, str]] = []
-    condition = f"({filter}) and " if filter else ""
-    while len(found) < n:
-        wanted = min(n - len(found), MAX_HITS)
-        low, high = after, _LAST
-        stretch = f"{condition}id > {after}"
-        n_there = client.count(table, stretch)
-        if n_there > MAX_HITS:
-            low, high = max(low, 0), max(time.time_ns(), after) * 2
-            while not wanted <= n_there <= MAX_HITS and high - low > 1:
-                middle = (low + high) // 2
-                stretch = f"{condition}id > {after} and id <= {middle}"
-                n_there = client.count(table, stretch)
-                low, high = (middle, high) if n_there < wanted else (low, middle)
-        rows = client.query(table, stretch, ["pk", "id"], MAX_HITS) if n_there else []
-        part = sorted((int(row["id"]), row["pk"]) for row in rows)
-        if not part:
-            break
-        found += part
-        after = part[-1][0]
-    return found[:n]
-
-
-class Parts:
-    """Keep bytes of any length.
-
-    Parameters
-    ----------
-    client : Client
-        Connection.
-    table : str
-        Table of :data:`PART_FIELDS`.
-    """
-
-    def __init__(self, client: Client, table: str) -> None:
-        self._client, self._table = client, table
-
-    def write(self, whole: Mapping[str, bytes]) -> None:
-        """Write bytes.
-
-        Parameters
-        ----------
-        whole : mapping of str to bytes
-            Bytes by name.
-        """
-        rows = [
-            {
-                "pk": key,
-                "data": base64.b64encode(data[place * _PART :][:_PART]).decode(),
-                "unused": b"\0",
-            }
-            for name, data in whole.items()
-            for place, key in enumerate(_part_keys(name, len(data)))
-        ]
-        self._client.write(self._table, rows)
-
-    def read(self, name: str, n_bytes: int) -> bytes:
-        """Read bytes.
-
-        Parameters
-        ----------
-        name : str
-            Their name.
-        n_bytes : int
-            Their number.
-
-        Returns
-        -------
-        bytes
-            The bytes.
-
-        Raises
-        ------
-        ValueError
-            If they are not all there.
-        """
-        keys = _part_keys(name, n_bytes)
-        found: dict[str, Any] = {}
-        for start in range(0, len(keys), 16):
-            found |= self._client.rows(self._table, keys[start : start + 16], ["data"])
-        data = b"".join(base64.b64decode(found[key]["data"]) for key in keys if key in found)
-        if len(data) != n_bytes:
-            raise ValueError(f"parts of {name!r} are missing in the table {self._table}")
-        return data
-
-    def delete(self, sizes: Mapping[str, int]) -> None:
-        """Delete bytes.
-
-        Parameters
-        ----------
-        sizes : mapping of str to int
-            Numbers of bytes by name.
-        """
-        keys = [key for name, n_bytes in sizes.items() for key in _part_keys(name, n_bytes)]
-        self._client.delete(self._table, keys)
-
-
-def place_of(content: Content, owner: str) -> dict[str, Any]:
-    """Say what is kept of an item, and where.
-
-    Parameters
-    ----------
-    content : Content
-        What is kept.
-    owner : str
-        Name of its bytes.
-
-    Returns
-    -------
-    dict
-        As :func:`record_of` takes it.
-    """
-    said = asdict(content)
-    return {**said, "data": owner, "n_bytes": len(said["data"])}
-
-
-def sizes_in(records: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """List the bytes that records name.
-
-    Parameters
-    ----------
-    records : sequence of mapping
-        Records of items.
-
-    Returns
-    -------
-    dict of str to int
-        Numbers of bytes by name.
-    """
-    contents = [content_in(record) for record in records]
-    return {one["data"]: one["n_bytes"] for one in contents if one}
-
-
-def _part_keys(name: str, n_bytes: int) -> list[str]:
-    return [f"{name}/{place:06d}" for place in range(-(-n_bytes // _PART))]

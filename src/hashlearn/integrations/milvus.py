@@ -34,23 +34,19 @@ from hashlearn.collection.items import Added, Content, Found, Item
 from hashlearn.collection.searching import Query, hits_of, n_candidates
 from hashlearn.index.ranking import weighted_distances
 from hashlearn.integrations._milvus_client import MAX_HITS, Client
+from hashlearn.integrations._milvus_parts import PART_FIELDS, Parts, place_of, sizes_in
+from hashlearn.integrations._milvus_search import ALL, filter_of, ids_in_order, nearest
 from hashlearn.integrations._milvus_tables import (
     ITEM,
-    PART_FIELDS,
-    Parts,
     code_of,
     content_in,
     ids_after,
-    ids_in_order,
     item_fields,
     item_of,
     key_of,
-    place_of,
     record_of,
     row_of,
-    sizes_in,
 )
-from hashlearn.integrations._milvus_where import any_of, expressions, fulfilling
 from hashlearn.models import Model, hasher_of
 
 FORMAT = 1
@@ -59,7 +55,6 @@ FORMAT = 1
 _LEVELS = ("Strong", "Bounded", "Session", "Eventually")
 _ABOUT = "about"
 _ABOUT_BYTES = 1024  # what is said of a collection, filled up with spaces
-_ALL = 2**62
 
 
 class MilvusCollection(BaseCollection):
@@ -528,7 +523,7 @@ class MilvusCollection(BaseCollection):
         ValueError
             If a condition is malformed.
         """
-        return np.array([id_ for id_, _ in self._in_order(where, -1, _ALL)], np.int64)
+        return np.array([id_ for id_, _ in self._in_order(where, -1, ALL)], np.int64)
 
     def count(self, where: Where | None = None) -> int:
         """Count items.
@@ -567,7 +562,7 @@ class MilvusCollection(BaseCollection):
         """
         check_scalar(n_values, "n_values", Integral, min_val=1)
         counted: dict[str, Counter[Any]] = {}
-        places = [place for _, place in self._in_order(None, -1, _ALL)]
+        places = [place for _, place in self._in_order(None, -1, ALL)]
         for start in range(0, len(places), 1000):
             for item in self._items(places[start : start + 1000]).values():
                 for field, value in fields_of(item.label, item.metadata):
@@ -610,13 +605,7 @@ class MilvusCollection(BaseCollection):
         return ids_in_order(self._client, self.name, self._filter(where), after, n)
 
     def _filter(self, where: Where | None) -> str:
-        """Write conditions as one expression; look at the items that Milvus cannot decide on."""
-        sure, doubtful = expressions(where or {}, can_negate=not self._client.is_local)
-        if doubtful is None:
-            return sure
-        places = [place for _, place in ids_in_order(self._client, self.name, doubtful, -1, _ALL)]
-        there = fulfilling(self._items(places), where or {})
-        return f"({sure}) or {any_of('pk', there)}" if there else sure
+        return filter_of(self._client, self.name, where or {}, self._items)
 
     def _find(
         self,
@@ -634,7 +623,9 @@ class MilvusCollection(BaseCollection):
         n = wanted
         if wanted is not None and asked.values is not None:
             n = min(n_candidates(wanted), MAX_HITS)
-        places, ids, distances = self._nearest(asked.code, n, radius, filter)
+        places, ids, distances = nearest(
+            self._client, self.name, asked.code, k=n, radius=radius, filter=filter
+        )
         seconds = perf_counter() - start
         found = self._items(places)  # without those removed in the meantime
         kept = [i for i, place in enumerate(places) if place in found]
@@ -646,36 +637,6 @@ class MilvusCollection(BaseCollection):
             items, distances = [items[i] for i in order], distances[order]
         hits = hits_of(asked, items, distances)
         return Found(asked.code, self.n_bits, tuple(hits[:k]), seconds)
-
-    def _nearest(
-        self, code: NDArray[np.uint8], k: int | None, radius: int | None, filter: str
-    ) -> tuple[list[str], NDArray[np.int64], NDArray[np.int64]]:
-        """Find primary keys, ids and distances, ordered by distance and id."""
-        n = MAX_HITS if k is None else min(2 * k + 100, MAX_HITS)
-        while True:
-            (rows,) = self._client.run(
-                "search", self.name, data=[code.tobytes()], limit=n, filter=filter,
-                output_fields=["pk", "id"], search_params={"metric_type": "HAMMING"},
-                consistency_level=self._client.consistency_level,
-            )  # fmt: skip
-            found = sorted(
-                (round(row["distance"]), row["entity"]["id"], row["entity"]["pk"]) for row in rows
-            )
-            # all that are as far as the last one wanted must be here, to take the first added
-            if len(found) < n or n == MAX_HITS or (k and found[-1][0] > found[k - 1][0]):
-                break
-            n = min(4 * n, MAX_HITS)
-        if radius is not None:
-            within = [one for one in found if one[0] <= radius]
-            if k is None and len(within) == MAX_HITS:
-                raise ValueError(
-                    f"{MAX_HITS:,} items or more are within {radius} bits, and Milvus finds no more"
-                    " at once: give k, or a smaller radius"
-                )
-            found = within
-        found = found[:k]
-        ids = np.array([id_ for _, id_, _ in found], np.int64)
-        return [place for *_, place in found], ids, np.array([d for d, *_ in found], np.int64)
 
     def list(
         self, n: int = 100, *, after: str | None = None, where: Where | None = None
