@@ -1,0 +1,275 @@
+"""Choose a method and its settings by the neighbours of vectors that were held back."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hashlearn.compression.contestants import Codes
+from hashlearn.compression.exact import NearestSoFar, neighbor_recall
+from hashlearn.hashers import get_method
+from hashlearn.hashers.base import FloatArray, Hasher
+
+RANKS = 10, 100
+"""How many neighbours are to be found."""
+
+CANDIDATES = 100
+"""Codes that are re-ranked for each query."""
+
+HAMMING, RERANKED = "hamming", f"values/{CANDIDATES}"
+
+_STEPS = 3000
+_FEWEST_STEPS = 200
+_TRIED_STEPS = 20
+_WORTH = 0.002
+"""Recall that a method must be ahead by to replace one that takes less time."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Describe a method with settings that may be chosen.
+
+    Parameters
+    ----------
+    label : str
+        What people read.
+    method : str
+        Name in the table of methods.
+    options : dict
+        Settings of its constructor.
+    by_steps : bool, default=False
+        Whether it learns in steps, of which there are as many as there is time for.
+    """
+
+    label: str
+    method: str
+    options: dict[str, Any]
+    by_steps: bool = False
+
+    def make(self, n_bits: int, random_state: int, **options: Any) -> Hasher:
+        """Make the hasher.
+
+        Parameters
+        ----------
+        n_bits : int
+            Length of the codes.
+        random_state : int
+            Seed.
+        **options : object
+            Further settings.
+
+        Returns
+        -------
+        Hasher
+            Not fitted.
+
+        Raises
+        ------
+        ImportError
+            If the method needs an extra that is not installed.
+        """
+        made = get_method(self.method)(n_bits, random_state=random_state, **self.options)
+        return made.set_params(**options)
+
+
+@dataclass
+class Trial:
+    """Hold how a candidate did.
+
+    Parameters
+    ----------
+    candidate : Candidate
+        What was tried.
+    hasher : Hasher or None
+        It, fitted; None if it was not.
+    recall : dict of str to float
+        Recall of the held-back queries' neighbours, under ``"hamming@10"`` and the like.
+    fit_seconds : float
+        What learning took.
+    note : str
+        Why it was left out; "" if it was not.
+    """
+
+    candidate: Candidate
+    hasher: Hasher | None = None
+    recall: dict[str, float] = field(default_factory=dict)
+    fit_seconds: float = 0.0
+    note: str = ""
+
+    @property
+    def score(self) -> float:
+        """Recall of the 10 nearest after re-ranking, which decides."""
+        return self.recall.get(f"{RERANKED}@10", -1.0)
+
+
+def candidates(n_bits: int, n_features: int, n_samples: int) -> Iterator[Candidate]:
+    """List what is tried, what takes least time first.
+
+    Parameters
+    ----------
+    n_bits : int
+        Length of the codes.
+    n_features : int
+        Entries of a vector.
+    n_samples : int
+        Vectors to learn from.
+
+    Yields
+    ------
+    Candidate
+        Method and settings.
+    """
+    yield Candidate("random directions", "lsh", {"orthogonal": True})
+    if n_bits <= min(n_features, n_samples):
+        yield Candidate("principal components", "itq", {"rotation": "identity"})
+        yield Candidate("ITQ", "itq", {})
+    # Neighbours are sought in batches: 20 of 20,000 vectors are the nearest of 512 to one another.
+    yield Candidate(
+        "NeighborMatching", "neighbormatching",
+        {
+            "n_neighbors": min(20, max(1, n_samples // 100)), "pooled_weight": 0.0,
+            "asymmetric_weight": 0.5, "n_components": n_features,
+        },
+        by_steps=True,
+    )  # fmt: skip
+
+
+def choose(
+    X: FloatArray,
+    queries: FloatArray,
+    n_bits: int,
+    *,
+    seconds: float,
+    random_state: int = 0,
+    say: Say = lambda _: None,
+) -> tuple[Trial, list[Trial]]:
+    """Fit all candidates that there is time for, and choose the one that finds most neighbours.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d), float32
+        Vectors to learn from and to search in.
+    queries : ndarray of shape (q, d), float32
+        Vectors held back.
+    n_bits : int
+        Length of the codes.
+    seconds : float
+        Time to learn in. The first candidate is fitted whatever it takes.
+    random_state : int, default=0
+        Seed.
+    say : callable, default=None
+        Told what is going on.
+
+    Returns
+    -------
+    best : Trial
+        What was chosen: the highest recall of the 10 nearest after re-ranking; within .002 of it,
+        what took least time.
+    trials : list of Trial
+        All, in the order in which they were tried.
+
+    Raises
+    ------
+    ValueError
+        If no candidate can make codes of this length.
+    """
+    near = NearestSoFar(queries, min(max(RANKS), len(X)))
+    near.add(X)
+    end = perf_counter() + seconds
+    trials: list[Trial] = []
+    best: Trial | None = None
+    for candidate in candidates(n_bits, X.shape[1], len(X)):
+        say(f"trying {candidate.label}")
+        trial = try_candidate(candidate, X, n_bits, end, random_state)
+        if trial.hasher is not None:
+            judge(trial, X, queries, near.ids)
+            if best is None or trial.score > best.score + _WORTH:
+                best = trial
+        trials.append(trial)
+    if best is None:
+        reasons = "; ".join(f"{trial.candidate.label}: {trial.note}" for trial in trials)
+        raise ValueError(f"no method makes codes of {n_bits} bits of these vectors: {reasons}")
+    return best, trials
+
+
+def try_candidate(
+    candidate: Candidate, X: FloatArray, n_bits: int, end: float, random_state: int
+) -> Trial:
+    """Fit a candidate, if there is time.
+
+    Parameters
+    ----------
+    candidate : Candidate
+        What to fit.
+    X : ndarray of shape (n, d), float32
+        Vectors to learn from.
+    n_bits : int
+        Length of the codes.
+    end : float
+        When the time is over, on the clock of ``time.perf_counter``.
+    random_state : int
+        Seed.
+
+    Returns
+    -------
+    Trial
+        Without recalls; without a hasher, and with a note why, if it was not fitted.
+    """
+    start = perf_counter()
+    if start >= end and candidate.method != "lsh":
+        return Trial(candidate, note="no time was left")
+    try:
+        hasher = candidate.make(n_bits, random_state)
+    except ImportError as error:
+        return Trial(candidate, note=str(error))
+    if candidate.by_steps:
+        n_steps = _affordable(hasher, X, end)
+        if n_steps < _FEWEST_STEPS:
+            return Trial(candidate, note=f"there was time for {n_steps} steps only")
+        hasher.set_params(n_steps=n_steps)
+    try:
+        hasher.fit(X)
+    except ValueError as error:
+        return Trial(candidate, note=str(error))
+    return Trial(candidate, hasher, fit_seconds=perf_counter() - start)
+
+
+def _affordable(hasher: Hasher, X: FloatArray, end: float) -> int:
+    """Take some steps, and say how many there is time for."""
+    spent = []
+    for n_steps in (1, 1 + _TRIED_STEPS):
+        start = perf_counter()
+        hasher.set_params(n_steps=n_steps, patience=n_steps).fit(X)
+        spent.append(perf_counter() - start)
+    step = max(1e-6, (spent[1] - spent[0]) / _TRIED_STEPS)
+    hasher.set_params(patience=type(hasher)().patience)  # type: ignore[attr-defined]
+    return max(0, min(_STEPS, int((end - perf_counter() - spent[0]) / step)))
+
+
+def judge(
+    trial: Trial, X: FloatArray, queries: FloatArray, neighbors: NDArray[np.int64]
+) -> None:
+    """Count the neighbours that a candidate finds.
+
+    Parameters
+    ----------
+    trial : Trial
+        Candidate, fitted; its recalls are set.
+    X : ndarray of shape (n, d), float32
+        Vectors to search in.
+    queries : ndarray of shape (q, d), float32
+        Vectors held back.
+    neighbors : ndarray of shape (q, k), int64
+        Their exact neighbours.
+    """
+    codes = Codes(trial.candidate.label, trial.hasher, (HAMMING, RERANKED), is_fitted=True)
+    codes.add(X)
+    for ranking in codes.rankings:
+        found = codes.search(queries, neighbors.shape[1], ranking)
+        for k in RANKS:
+            trial.recall[f"{ranking}@{k}"] = float(neighbor_recall(found, neighbors, k).mean())
