@@ -53,7 +53,8 @@ sanitize: $(VENV)/.installed
 		$(BIN)/cmake -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja -S . \
 			-B build/$$sanitizer -DHASHLEARN_SANITIZE=$$sanitizer -DHASHLEARN_WERROR=ON && \
 		$(BIN)/cmake --build build/$$sanitizer && build/$$sanitizer/test_scan && \
-		build/$$sanitizer/test_counts && build/$$sanitizer/test_multi_index || exit 1; \
+		build/$$sanitizer/test_counts && build/$$sanitizer/test_multi_index && \
+		build/$$sanitizer/test_weighted || exit 1; \
 	done
 
 # The tests that open pages are part of `make test`; without Chromium they are skipped.

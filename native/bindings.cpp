@@ -17,6 +17,7 @@
 #include "multi_index.hpp"
 #include "project.hpp"
 #include "scan.hpp"
+#include "weighted.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -266,6 +267,46 @@ void count_distances(const CodeArray& queries, const CodeArray& database, const 
         {counts.data(), counts.data() + n_counts, gains ? counts.data() + 2 * n_counts : nullptr});
 }
 
+void nearest_weighted(const Matrix<const std::int32_t>& values,
+                      const Vector<const std::int32_t>& exponents, const CodeArray& database,
+                      const std::optional<Vector<const float>>& gains,
+                      const std::optional<Vector<const float>>& offsets, const Bitmap& allowed,
+                      const PositionMatrix& positions, const Matrix<double>& distances,
+                      std::size_t threads, const std::string& kernel) {
+    const std::size_t n_queries = values.shape(0);
+    const std::size_t n_bits = values.shape(1);
+    if (n_bits < 1 || n_bits > 8 * std::size_t{8191} || database.shape(1) != (n_bits + 7) / 8) {
+        throw std::invalid_argument("codes must have a bit for each of 1 to 65528 values");
+    }
+    if (exponents.shape(0) != n_queries || positions.shape(0) != n_queries ||
+        distances.shape(0) != n_queries || distances.shape(1) != positions.shape(1)) {
+        throw std::invalid_argument(
+            "exponents must have the shape (n_queries,), positions and distances (n_queries, k)");
+    }
+    if (gains.has_value() != offsets.has_value() ||
+        (gains &&
+         (gains->shape(0) != database.shape(0) || offsets->shape(0) != database.shape(0)))) {
+        throw std::invalid_argument("gains and offsets must both have one value for each code");
+    }
+    const hashlearn::Allowed bits = as_allowed(allowed, database);
+    const hashlearn::Kernel& chosen = find_kernel(kernel);
+    for (std::size_t query = 0; query < n_queries; ++query) {
+        std::int64_t sum = 0;
+        for (std::size_t bit = 0; bit < n_bits; ++bit) {
+            const std::int64_t value = values.data()[query * n_bits + bit];
+            sum += value < 0 ? -value : value;
+        }
+        if (sum >= std::int64_t{1} << 31) {
+            throw std::invalid_argument("the values of a query must add up to less than 2^31");
+        }
+    }
+    const nb::gil_scoped_release release;
+    hashlearn::nearest_weighted(
+        chosen, {values.data(), exponents.data(), n_queries, n_bits}, as_codes(database),
+        {gains ? gains->data() : nullptr, offsets ? offsets->data() : nullptr}, bits,
+        positions.shape(1), threads, positions.data(), distances.data());
+}
+
 void project(const FloatMatrix& X, const FloatMatrix& weights, const FloatVector& bias,
              const ValueMatrix& values, std::size_t threads, const std::string& kernel) {
     if (X.shape(1) != weights.shape(1)) {
@@ -324,6 +365,15 @@ NB_MODULE(_native, module) {
                "Add to counts, int64 (2 or 3, q, 8 * b + 1), the uint8 codes (n, b) at each "
                "distance from each of (q, b), the relevant ones, uint8 0 or 1 (q, n), and, unless "
                "None, the sums of their gains, uint16 (q, n).");
+    module.def("nearest_weighted", &nearest_weighted, "values"_a.noconvert(),
+               "exponents"_a.noconvert(), "database"_a.noconvert(), "gains"_a.noconvert().none(),
+               "offsets"_a.noconvert().none(), "allowed"_a.noconvert().none(),
+               "positions"_a.noconvert(), "distances"_a.noconvert(), "threads"_a, "kernel"_a,
+               "Write the k nearest of uint8 codes (n, b) to each row of values, int32 (q, n_bits) "
+               "times 2^-exponent, int32 (q,), into positions, int64 (q, k), and distances, "
+               "float64 (q, k), in the order (distance, position): sums of absolute values over "
+               "bits that differ or, with gains and offsets, float32 (n,), offset - 2 * gain * sum "
+               "of values with the signs of the bits. Empty places hold -1 and infinity.");
     module.def(
         "project", &project, "X"_a.noconvert(), "weights"_a.noconvert(), "bias"_a.noconvert(),
         "values"_a.noconvert(), "threads"_a, "kernel"_a,

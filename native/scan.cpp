@@ -5,6 +5,7 @@
 #include <numeric>
 #include <span>
 
+#include "plan.hpp"
 #include "thread_pool.hpp"
 #include "tiles.hpp"
 
@@ -65,11 +66,6 @@ class Hits {
     Selection selection_;
 };
 
-// Some of the queries against a range of the database.
-struct Task {
-    std::size_t first_query, last_query, first_code, last_code;
-};
-
 // Offer a range of the database to the selections of some queries.
 void scan(const Kernel& kernel, std::span<const std::uint64_t* const> queries, Codes database,
           std::size_t first_code, std::size_t last_code, Selection* selections) {
@@ -98,39 +94,13 @@ void sort_hits(std::span<const std::uint64_t> hits, std::size_t n_distances, con
     }
 }
 
-// Divide the work: by queries if there are enough of them, otherwise by ranges of the database.
-std::vector<Task> plan(Codes queries, Codes database, std::size_t n_threads,
-                       std::size_t queries_a_task) {
-    const std::size_t n_words = database.n * words_of(database);
-    if (queries.n * n_words < min_words_for_threads) {
-        n_threads = 1;
-    }
-    std::size_t n_ranges = 1;
-    if (queries.n < 2 * n_threads && n_words >= min_words_for_threads) {
-        n_ranges = n_threads;
-    }
-    const std::size_t n_blocks =
-        std::max(ceil_divide(queries.n, queries_a_task),
-                 n_ranges > 1 ? 1 : std::min(n_threads, ceil_divide(queries.n, max_queries)));
-    const std::size_t block = ceil_divide(queries.n, n_blocks);
-    const std::size_t range = ceil_divide(ceil_divide(database.n, n_ranges), stride) * stride;
-    std::vector<Task> tasks;
-    for (std::size_t q = 0; q < queries.n; q += block) {
-        for (std::size_t c = 0; c < database.n; c += range) {
-            tasks.push_back(
-                {q, std::min(q + block, queries.n), c, std::min(c + range, database.n)});
-        }
-    }
-    return tasks;
-}
-
 // Search, and call use(query, hits) with all hits of each query, in the order of their positions.
 template <typename MakeHits, typename Use>
 void run(const Kernel& kernel, Codes queries, Codes database, std::size_t n_threads,
          std::size_t queries_a_task, const MakeHits& make_hits, const Use& use) {
-    const std::vector<Task> tasks = plan(queries, database, n_threads, queries_a_task);
-    const auto n_ranges = static_cast<std::size_t>(std::count_if(
-        tasks.begin(), tasks.end(), [](const Task& task) { return task.first_query == 0; }));
+    const std::vector<Task> tasks =
+        plan(queries.n, database, n_threads, {queries_a_task, min_words_for_threads});
+    const std::size_t n_ranges = count_ranges(tasks);
     // With several ranges a query's hits wait here for those of the others.
     std::vector<std::vector<std::uint64_t>> parts(n_ranges > 1 ? queries.n * n_ranges : 0);
     const std::size_t n_words = words_of(queries);

@@ -61,6 +61,18 @@ def count_distances(
     threads: int,
     kernel: str,
 ) -> None: ...
+def nearest_weighted(
+    values: NDArray[np.int32],
+    exponents: NDArray[np.int32],
+    database: NDArray[np.uint8],
+    gains: NDArray[np.float32] | None,
+    offsets: NDArray[np.float32] | None,
+    allowed: NDArray[np.uint64] | None,
+    positions: NDArray[np.int64],
+    distances: NDArray[np.float64],
+    threads: int,
+    kernel: str,
+) -> None: ...
 def project(
     X: NDArray[np.float32],
     weights: NDArray[np.float32],

@@ -13,9 +13,10 @@ from hashlearn.engine import available_threads
 from hashlearn.index.ids import MAX_ID, as_ids, check_rising, shortened
 from hashlearn.index.items import Items, saved_items
 from hashlearn.index.limits import MAX_BITS, MAX_K, check_integer, check_threads
-from hashlearn.index.ranking import check_values, order_by, spherical_distances, weighted_distances
+from hashlearn.index.ranking import order_by, spherical_distances, weighted_distances
 from hashlearn.index.routes import Route, check_route, find_nearest, find_pairs, find_radius
 from hashlearn.index.tables import SubstringTables, fewest_tables
+from hashlearn.index.weighted import check_values, find_weighted
 from hashlearn.results import Neighbors, Pairs, RadiusNeighbors
 from hashlearn.storage import read_arrays, verify, write_arrays
 
@@ -373,6 +374,58 @@ class HammingIndex:
         radius = check_integer(radius, "radius", 0, self._n_bits)
         return find_pairs(self._items.whole, self._n_bits, radius, self._n_threads())
 
+    def search_values(
+        self, values: ArrayLike, k: int, *, mask: ArrayLike | None = None
+    ) -> Neighbors:
+        """Find the `k` nearest items of queries that were not yet rounded to bits.
+
+        Parameters
+        ----------
+        values : array-like of shape (q, n_bits), real
+            Values before the sign, as ``Hasher.project`` gives them; their bits are
+            ``values >= 0``.
+        k : int
+            Number of items to return, 1 to 2**31 - 1. It may be larger than the index.
+        mask : array-like of shape (n,), bool, or of shape (m,), int, default=None
+            As in :meth:`search`.
+
+        Returns
+        -------
+        Neighbors
+            Ids of shape (q, k) in the order (weighted distance, id), and their Hamming distances,
+            which are therefore not sorted. Where there were fewer than `k` items: id -1 and
+            distance ``n_bits + 1``.
+
+        Raises
+        ------
+        TypeError
+            If `values` is not real, or `k` is not an integer, or `mask` is neither boolean nor
+            integer.
+        ValueError
+            If `values` has another length than the index, or holds NaN or infinity, `k` is out of
+            range, or a boolean `mask` does not have one value for each item.
+        KeyError
+            If `mask` holds an id that is not in the index.
+
+        Notes
+        -----
+        All items are looked at. What is found is what :meth:`rerank`, where the weighted distance
+        is defined, would put first of all of them; a shortlist of :meth:`search` costs less, but
+        may miss some of it.
+
+        Examples
+        --------
+        >>> index = HammingIndex(n_bits=2)
+        >>> index.add([[0b10], [0b01]])
+        >>> found = index.search_values([[2.0, 0.1]], k=1)
+        >>> found.ids, found.distances
+        (array([[1]]), array([[1]], dtype=int32))
+        """
+        checked = check_values(values, self._n_bits)
+        k = check_integer(k, "k", 1, MAX_K)
+        segments = self._items.restricted(mask)
+        return find_weighted(segments, checked, k, self._n_bits, self._n_threads())
+
     def rerank(self, values: ArrayLike, neighbors: Neighbors) -> Neighbors:
         """Order found items by their distance to queries that were not yet rounded to bits.
 
@@ -403,8 +456,9 @@ class HammingIndex:
         Notes
         -----
         The weighted distance is the sum of ``abs(value)`` over the bits in which the stored code
-        differs from the query: a bit that was nearly the other one costs little. Sums are taken in
-        float64.
+        differs from the query: a bit that was nearly the other one costs little. Values are rounded
+        to whole numbers times a power of two, so that sums are exact: all absolute values of a
+        query add up to less than 2**31 of its units, and to at least nearly half of that.
 
         Examples
         --------

@@ -3,47 +3,11 @@
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from hashlearn.codes import pack_bits
 from hashlearn.index.items import Items
+from hashlearn.index.weighted import as_whole, weighted_sums
 from hashlearn.results import NO_ID, Neighbors
-
-
-def check_values(values: ArrayLike, n_bits: int) -> NDArray[np.float64]:
-    """Check that an array holds the values before the sign of codes of a length.
-
-    Parameters
-    ----------
-    values : array-like of shape (q, n_bits), real
-        Values before the sign.
-    n_bits : int
-        Length of a code.
-
-    Returns
-    -------
-    ndarray of shape (q, n_bits), float64
-        The values.
-
-    Raises
-    ------
-    TypeError
-        If they are not real numbers.
-    ValueError
-        If they have another shape, or are not finite, or too large to be summed.
-    """
-    array = np.asarray(values)
-    if array.dtype.kind not in "fiu":
-        raise TypeError(f"values must be real numbers, got {array.dtype}")
-    if array.ndim != 2 or array.shape[1] != n_bits:
-        raise ValueError(f"values must have the shape (q, {n_bits}), got {array.shape}")
-    with np.errstate(over="ignore"):
-        array = array.astype(np.float64, copy=False)
-        sums = np.abs(array).sum(axis=1)
-    if not np.isfinite(sums).all():
-        row = int(np.flatnonzero(~np.isfinite(sums))[0])
-        raise ValueError(f"values must be finite, and so must their sums; row {row} is not")
-    return array
 
 
 def weighted_distances(
@@ -61,24 +25,19 @@ def weighted_distances(
     Returns
     -------
     ndarray of shape (n,), float64
-        Weighted distances. Equal codes have exactly equal distances: the sums are taken in the
-        same order, bit by bit and byte by byte, for every code.
+        Weighted distances: exact sums of values that were rounded to whole numbers times a power of
+        two, ``2**-e`` with the largest `e` for which all of them add up to less than 2**31. They
+        differ from sums of the values as they were by ``n_bits * 2**-e / 2`` at most.
 
     Examples
     --------
     >>> weighted_distances(np.array([0.5, -2.0]), np.array([[0b01], [0b10]], dtype=np.uint8))
     array([0. , 2.5])
     """
-    weights = np.zeros((codes.shape[1], 8))
-    weights.reshape(-1)[: len(values)] = np.abs(values)
-    # tables[i, x] becomes the sum for byte i where the differing bits are those of x.
-    tables = np.zeros((codes.shape[1], 1))
-    for bit in range(8):
-        tables = np.concatenate([tables, tables + weights[:, bit, None]], axis=1)
-    differing = codes ^ pack_bits(values[None] >= 0)
-    distances = np.zeros(len(codes))
-    for table, byte in zip(tables, differing.T, strict=True):
-        distances += table[byte]
+    whole, exponents = as_whole(values[None])
+    distances: NDArray[np.float64] = np.ldexp(
+        weighted_sums(whole[0], codes).astype(np.float64), -exponents[0]
+    )
     return distances
 
 
