@@ -5,8 +5,8 @@
 
 Vectors are drawn from a Gaussian, and all routes have as many bits as there are dimensions: ours
 the signs, faiss's RaBitQ too, its product quantiser one byte for eight dimensions. RaBitQ rounds
-queries to four bits by default, does not with ``qb = 0``, and has a fast scan of rough sums. Time is
-compared here, not what the codes are worth. "weighted" is the search of
+queries to four bits by default, does not with ``qb = 0``, and has a fast scan of rough sums. What is
+compared is time, not what the codes are worth. "weighted" is the search of
 ``HammingIndex.search_values``, "estimated" that with a gain and an offset of each code, as
 estimators of distances need it.
 
