@@ -45,7 +45,8 @@ Bytes make_codes(std::mt19937& random, std::size_t n, std::size_t n_bytes) {
 
 using Pairs = std::vector<std::pair<std::int32_t, std::int64_t>>;  // distance, position
 
-[[maybe_unused]] Pairs brute_force(const std::uint8_t* query, const Bytes& database, std::size_t n_bytes) {
+[[maybe_unused]] Pairs brute_force(const std::uint8_t* query, const Bytes& database,
+                                   std::size_t n_bytes) {
     Pairs pairs;
     for (std::size_t i = 0; i * n_bytes < database.size(); ++i) {
         std::int32_t distance = 0;
