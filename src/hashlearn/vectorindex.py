@@ -9,8 +9,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from hashlearn import models
 from hashlearn.codes import n_bytes, pack_bits, unpack_bits
+from hashlearn.engine import available_threads
 from hashlearn.hashers.base import Hasher
 from hashlearn.index import HammingIndex
+from hashlearn.index.bitmaps import as_bitmap
+from hashlearn.index.weighted import nearest_weighted
 from hashlearn.models import Model, hasher_of
 from hashlearn.originals import Kept, Originals
 from hashlearn.results import NO_ID, Neighbors
@@ -27,7 +30,7 @@ _MODEL, _INDEX, _FACTORS, _ORIGINALS = (
 )  # fmt: skip
 _KIND = "correction factors"
 _CANDIDATES = 10, 100
-"""Re-ranking chooses from so many vectors for each wanted one, and from so many at least."""
+"""Exact re-ranking chooses from so many vectors for each wanted one, from so many at least."""
 
 
 def correction_factors(values: ArrayLike) -> FloatArray:
@@ -113,6 +116,7 @@ class VectorIndex:
     ) -> None:
         self.hasher = hasher
         self.index = HammingIndex(hasher_of(hasher).n_bits, threads)
+        self._threads = threads
         self._factors = [np.empty((0, 2), np.float32)] if factors else None
         self._originals = None if originals is None else Originals(originals)
 
@@ -178,8 +182,8 @@ class VectorIndex:
     ) -> Neighbors:
         r"""Find the nearest vectors of each query.
 
-        The codes that are nearest in Hamming distance are the candidates, and `ranking` says in
-        which order they come and which of them are returned.
+        `ranking` says in which order vectors come. It may be that of all vectors, or of candidates
+        only: those whose codes are nearest in Hamming distance.
 
         Parameters
         ----------
@@ -189,11 +193,12 @@ class VectorIndex:
             How many to find.
         ranking : {"hamming", "values", "factors", "exact"}, default="values"
             By the Hamming distance of the codes; by the weighted distance to the query's values
-            before the sign (:meth:`HammingIndex.rerank`); by the distance that correction factors
-            estimate; or by the Euclidean distance to the vectors that were kept.
+            before the sign (:meth:`HammingIndex.search_values`); by the distance that correction
+            factors estimate; or by the Euclidean distance to the vectors that were kept.
         n_candidates : int, default=None
-            How many candidates there are, at least `k`. None takes ten for each wanted vector, 100
-            at least.
+            How many candidates there are, at least `k`. None ranks all vectors; only ``"exact"``
+            then takes ten for each wanted vector, 100 at least, which are nearest by the query's
+            values.
         mask : array-like of shape (n,), bool, or of shape (m,), int, default=None
             Vectors that may be found, as in :meth:`HammingIndex.search`.
 
@@ -212,15 +217,22 @@ class VectorIndex:
             raise ValueError(
                 f"this index ranks by {', '.join(self.rankings)}; got ranking={ranking!r}"
             )
-        if n_candidates is None:
-            n_candidates = max(_CANDIDATES[0] * k, _CANDIDATES[1])
-        elif n_candidates < k:
+        if n_candidates is not None and n_candidates < k:
             raise ValueError(f"n_candidates must be at least k={k}, got {n_candidates}")
         rows = np.asarray(queries)
-        codes, values = self._encoded(rows, ranking in ("values", "factors"))
+        codes, values = self._encoded(rows, ranking != "hamming")
         if ranking == "hamming":
             return self.index.search(codes, k, mask=mask)
-        found = self.index.search(codes, n_candidates, mask=mask)
+        if n_candidates is None:
+            if ranking == "values":
+                return self.index.search_values(values, k, mask=mask)
+            if ranking == "factors":
+                return self._nearest_estimated(codes, values, k, mask)
+            found = self.index.search_values(
+                values, max(_CANDIDATES[0] * k, _CANDIDATES[1]), mask=mask
+            )
+        else:
+            found = self.index.search(codes, n_candidates, mask=mask)
         if ranking == "values":
             ranked = self.index.rerank(values, found)
         elif ranking == "factors":
@@ -228,6 +240,27 @@ class VectorIndex:
         else:
             ranked = _ordered(found, self._exact(rows, found.ids))
         return Neighbors(ranked.ids[:, :k], ranked.distances[:, :k])
+
+    def _nearest_estimated(
+        self, codes: NDArray[np.uint8], values: FloatArray, k: int, mask: ArrayLike | None
+    ) -> Neighbors:
+        """Search all vectors by the distances that correction factors estimate."""
+        allowed = None
+        if mask is not None:
+            marks = np.zeros(len(self), dtype=bool)
+            marks[np.asarray(mask)] = True
+            allowed = as_bitmap(marks)
+        gains, squares = np.ascontiguousarray(self.factors.T)
+        stored = self.index.codes
+        ids, _ = nearest_weighted(
+            values, stored, k, gains=gains, offsets=squares, allowed=allowed,
+            threads=self._threads or available_threads(),
+        )  # fmt: skip
+        distances = np.full(ids.shape, self.index.n_bits + 1, np.int32)
+        rows, places = np.nonzero(ids != NO_ID)
+        differing = np.bitwise_count(stored[ids[rows, places]] ^ codes[rows])
+        distances[rows, places] = differing.sum(axis=1, dtype=np.int32)
+        return Neighbors(ids, distances)
 
     def _estimated(self, values: FloatArray, ids: NDArray[np.int64]) -> NDArray[np.float64]:
         """Estimate squared distances, less what depends on the query alone."""

@@ -112,12 +112,10 @@ def test_wrong_lists_are_refused_with_the_name_of_the_file(write, values, messag
         ({"column": "w"}, "no column 'w'; there are v, text, gaps, day"),
         ({"label_column": "w"}, "no column 'w'"),
         ({"name_column": "w"}, "no column 'w'"),
-        ({}, "'gaps' has 1 null values"),
         ({"column": "v", "label_column": "gaps"}, "'gaps' has 1 null values"),
         ({"column": "v", "label_column": "v"}, "must differ"),
         ({"column": "v", "label_column": "day"}, "integer dtype"),
         ({"column": "v", "name_column": "day"}, "strings or whole numbers"),
-        ({"name_column": "gaps"}, "no columns of numbers among .* column=..."),
         (
             {"column": "v", "image_size": (2, 2)},
             "image_size and mode cannot be given: 'v' holds vectors",
@@ -133,6 +131,23 @@ def test_wrong_columns_are_refused(write, options, message):
     )
     with pytest.raises(ValueError, match=message):
         load_dataset(path, **options)
+
+
+def test_without_a_name_the_only_column_of_lists_is_read(write):
+    vectors = pa.array([[1.0, 2.0], [3.0, 4.0]])
+    one = load_dataset(write(id=pa.array([7, 8]), v=vectors, text=["a", "b"]))
+    assert one.X.tolist() == [[1, 2], [3, 4]]
+    with pytest.raises(ValueError, match=r"several columns hold lists of numbers, v, w; name one"):
+        load_dataset(write(v=vectors, w=vectors))
+    named = load_dataset(write(v=vectors, w=vectors), column="w")
+    assert named.X.shape == (2, 2)
+
+
+def test_without_columns_of_numbers_a_column_is_asked_for(write):
+    with pytest.raises(ValueError, match=r"'gaps' has 1 null values"):
+        load_dataset(write(text=["a", "b"], gaps=[1, None]))
+    with pytest.raises(ValueError, match=r"no columns of numbers among .* column=..."):
+        load_dataset(write(text=["a", "b"], gaps=[1, None]), name_column="gaps")
 
 
 def test_two_columns_of_one_name_are_refused(tmp_path):

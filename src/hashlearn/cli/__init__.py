@@ -13,6 +13,7 @@ import typer
 
 from hashlearn.cli import collection
 from hashlearn.cli.bench import bench
+from hashlearn.cli.compress import compress
 from hashlearn.cli.export import export
 from hashlearn.cli.hub import pull, push
 from hashlearn.cli.pairs import duplicates
@@ -33,8 +34,8 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 for command in (
-    demo, datasets, methods, fit, encode, index, build, search, duplicates, export, push, pull,
-    serve, evaluate, bench, report,
+    demo, datasets, methods, fit, encode, index, build, search, compress, duplicates, export, push,
+    pull, serve, evaluate, bench, report,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(collection.app)

@@ -73,8 +73,8 @@ class Candidate:
         ImportError
             If the method needs an extra that is not installed.
         """
-        made = get_method(self.method)(n_bits, random_state=random_state, **self.options)
-        return made.set_params(**options)
+        settings = self.options | options
+        return get_method(self.method)(n_bits, random_state=random_state, **settings)
 
 
 @dataclass
@@ -100,6 +100,13 @@ class Trial:
     recall: dict[str, float] = field(default_factory=dict)
     fit_seconds: float = 0.0
     note: str = ""
+
+    @property
+    def fitted(self) -> Hasher:
+        """The hasher, if it was fitted."""
+        if self.hasher is None:
+            raise ValueError(f"{self.candidate.label} was left out: {self.note}")
+        return self.hasher
 
     @property
     def score(self) -> float:
@@ -224,36 +231,30 @@ def try_candidate(
     if start >= end and candidate.method != "lsh":
         return Trial(candidate, note="no time was left")
     try:
-        hasher = candidate.make(n_bits, random_state)
-    except ImportError as error:
-        return Trial(candidate, note=str(error))
-    if candidate.by_steps:
-        n_steps = _affordable(hasher, X, end)
-        if n_steps < _FEWEST_STEPS:
-            return Trial(candidate, note=f"there was time for {n_steps} steps only")
-        hasher.set_params(n_steps=n_steps)
-    try:
-        hasher.fit(X)
-    except ValueError as error:
+        options = {}
+        if candidate.by_steps:
+            n_steps = _affordable(candidate, X, n_bits, end)
+            if n_steps < _FEWEST_STEPS:
+                return Trial(candidate, note=f"there was time for {n_steps} steps only")
+            options = {"n_steps": n_steps}
+        hasher = candidate.make(n_bits, random_state, **options).fit(X)
+    except (ImportError, ValueError) as error:
         return Trial(candidate, note=str(error))
     return Trial(candidate, hasher, fit_seconds=perf_counter() - start)
 
 
-def _affordable(hasher: Hasher, X: FloatArray, end: float) -> int:
+def _affordable(candidate: Candidate, X: FloatArray, n_bits: int, end: float) -> int:
     """Take some steps, and say how many there is time for."""
     spent = []
     for n_steps in (1, 1 + _TRIED_STEPS):
         start = perf_counter()
-        hasher.set_params(n_steps=n_steps, patience=n_steps).fit(X)
+        candidate.make(n_bits, 0, n_steps=n_steps).fit(X)
         spent.append(perf_counter() - start)
     step = max(1e-6, (spent[1] - spent[0]) / _TRIED_STEPS)
-    hasher.set_params(patience=type(hasher)().patience)  # type: ignore[attr-defined]
     return max(0, min(_STEPS, int((end - perf_counter() - spent[0]) / step)))
 
 
-def judge(
-    trial: Trial, X: FloatArray, queries: FloatArray, neighbors: NDArray[np.int64]
-) -> None:
+def judge(trial: Trial, X: FloatArray, queries: FloatArray, neighbors: NDArray[np.int64]) -> None:
     """Count the neighbours that a candidate finds.
 
     Parameters
@@ -267,7 +268,7 @@ def judge(
     neighbors : ndarray of shape (q, k), int64
         Their exact neighbours.
     """
-    codes = Codes(trial.candidate.label, trial.hasher, (HAMMING, RERANKED), is_fitted=True)
+    codes = Codes(trial.candidate.label, trial.fitted, (HAMMING, RERANKED), is_fitted=True)
     codes.add(X)
     for ranking in codes.rankings:
         found = codes.search(queries, neighbors.shape[1], ranking)

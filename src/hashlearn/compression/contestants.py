@@ -89,8 +89,8 @@ class Codes(Contestant):
     hasher : Hasher or Pipeline
         Model, fitted or not.
     rankings : tuple of str, default=("hamming", "values/100")
-        Rankings of :class:`~hashlearn.VectorIndex`, all but the first followed by the number of
-        candidates: ``"values/100"`` re-ranks the 100 nearest codes.
+        Rankings of :class:`~hashlearn.VectorIndex`. A number behind it is that of the candidates:
+        ``"values/100"`` re-ranks the 100 nearest codes, ``"values"`` ranks all.
     is_fitted : bool, default=False
         Whether the model is fitted already.
     """
@@ -129,7 +129,10 @@ class Codes(Contestant):
     ) -> NDArray[np.int64]:
         name, _, n_candidates = ranking.partition("/")
         return self.vectors.search(
-            queries, k, ranking=cast(Ranking, name), n_candidates=int(n_candidates or k)
+            queries,
+            k,
+            ranking=cast(Ranking, name),
+            n_candidates=max(k, int(n_candidates)) if n_candidates else None,
         ).ids
 
 

@@ -136,7 +136,8 @@ def choose_columns(
     schema : pyarrow.Schema
         What there is.
     column : str or None
-        Column of the items. None takes all columns of numbers but the following two.
+        Column of the items. None takes the only column of lists of numbers, or without one all
+        columns of numbers but the following two.
     label_column : str or None
         Column of labels.
     name_column : str or None
@@ -155,7 +156,7 @@ def choose_columns(
     ------
     ValueError
         If a column is missing, is there twice or is named for two things, or holds neither lists of
-        numbers nor texts nor images.
+        numbers nor texts nor images, or none is named of several with lists of numbers.
     """
     wanted = [name for name in (column, label_column, name_column) if name is not None]
     if len(set(wanted)) < len(wanted):
@@ -164,6 +165,18 @@ def choose_columns(
         raise ValueError(f"no column {missing[0]!r}; there are {', '.join(schema.names)}")
     if twice := [name for name, n in Counter(schema.names).items() if n > 1]:
         raise ValueError(f"more than one column is named {twice[0]!r}")
+    if column is None:
+        lists = [
+            field.name for field in schema
+            if field.name not in wanted
+            and _is_list(field.type)
+            and _is_number(field.type.value_type)
+        ]  # fmt: skip
+        if len(lists) > 1:
+            raise ValueError(
+                f"several columns hold lists of numbers, {', '.join(lists)}; name one: column=..."
+            )
+        column = lists[0] if lists else None
     if column is not None:
         kind = _kind_of(schema.field(column).type, column)
         if kind != "images" and (image_size is not None or mode != "rgb"):

@@ -32,7 +32,8 @@ class HuggingFaceSource(Source):
     data : datasets.Dataset or datasets.IterableDataset
         One split of a data set.
     column : str, default=None
-        Column of the items: lists of numbers, texts, or images. None takes all columns of numbers.
+        Column of the items: lists of numbers, texts, or images. None takes the only one of lists of
+        numbers; without one, all columns of numbers.
     label_column : str, default=None
         Column of labels.
     name_column : str, default=None

@@ -29,8 +29,8 @@ class TableSource(Source):
         File, or folder whose files, nested ones too, are read in the order of their paths.
     column : str, default=None
         Column of the items: lists of numbers, all equally long; texts; or images, as the bytes of
-        their files. None takes all columns of numbers, in their order, but for `label_column` and
-        `name_column`.
+        their files. None takes the only column of lists of numbers; without one, all columns of
+        numbers, in their order, but for `label_column` and `name_column`.
     label_column : str, default=None
         Column of labels: whole numbers, strings, booleans, or lists of 0 and 1.
     name_column : str, default=None
