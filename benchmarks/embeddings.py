@@ -38,6 +38,7 @@ from hashlearn.hashers import get_method
 N_QUERIES, SPLIT_SEED, RANKS = 1000, 1, (10, 100)
 SETTINGS: dict[str, Any] = {
     "n_neighbors": 20, "pooled_weight": 0.0, "asymmetric_weight": 0.5, "n_components": 384,
+    "batch_size": 1024, "n_steps": 1200,
 }  # fmt: skip
 LEARNED, OTHERS = "NeighborMatching", ("sign", "PCA-sign", "ITQ", "RaBitQ", "PQ", "OPQ")
 console = Console()

@@ -21,9 +21,9 @@ CANDIDATES = 100
 
 HAMMING, RERANKED = "hamming", f"values/{CANDIDATES}"
 
-_STEPS = 3000
+_STEPS = 1200
 _FEWEST_STEPS = 200
-_TRIED_STEPS = 20
+_TRIED_STEPS = 10
 _WORTH = 0.002
 """Recall that a method must be ahead by to replace one that takes less time."""
 
@@ -140,7 +140,7 @@ def candidates(n_bits: int, n_features: int, n_samples: int) -> Iterator[Candida
         "NeighborMatching", "neighbormatching",
         {
             "n_neighbors": min(20, max(1, n_samples // 100)), "pooled_weight": 0.0,
-            "asymmetric_weight": 0.5, "n_components": n_features,
+            "asymmetric_weight": 0.5, "n_components": n_features, "batch_size": 1024,
         },
         by_steps=True,
     )  # fmt: skip
@@ -251,7 +251,7 @@ def _affordable(candidate: Candidate, X: FloatArray, n_bits: int, end: float) ->
         candidate.make(n_bits, 0, n_steps=n_steps).fit(X)
         spent.append(perf_counter() - start)
     step = max(1e-6, (spent[1] - spent[0]) / _TRIED_STEPS)
-    return max(0, min(_STEPS, int((end - perf_counter() - spent[0]) / step)))
+    return int(max(0, min(_STEPS, (end - perf_counter() - spent[0]) / step)))
 
 
 def judge(trial: Trial, X: FloatArray, queries: FloatArray, neighbors: NDArray[np.int64]) -> None:

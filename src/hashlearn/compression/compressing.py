@@ -22,7 +22,7 @@ from hashlearn.compression.exact import NearestSoFar, neighbor_recall
 from hashlearn.data import Source
 from hashlearn.hashers.base import FloatArray
 from hashlearn.models import Model, make_model
-from hashlearn.originals import Kept
+from hashlearn.originals import Kept, Originals
 from hashlearn.partial import Progress
 from hashlearn.storage import making_folder
 from hashlearn.vectorindex import VectorIndex
@@ -182,6 +182,16 @@ def compress(
     n_bytes(n_bits)
     if metric not in METRICS:
         raise ValueError(f"metric must be one of {', '.join(METRICS)}; got {metric!r}")
+    if originals is not None:
+        Originals(originals)  # there is such a type
+    numbers = {
+        "n_sample": (n_sample, _FEWEST),
+        "n_queries": (n_queries, 1),
+        "seconds": (seconds, 0),
+    }
+    for name, (value, least) in (numbers | {"n_judged": (n_judged, 1)}).items():
+        if value < least:
+            raise ValueError(f"{name} must be at least {least}, got {value}")
     if source.kind != "vectors":
         raise ValueError(f"{source.origin} holds {source.kind}; vectors are compressed")
     n_rows = source.n_rows
