@@ -45,8 +45,8 @@ COMMANDS = {
     for module in (
         "tables.datasets", "tables.methods", "scores.demo", "scores.evaluate",
         "road.fit", "road.encode", "road.index", "road.build", "road.search", "pairs.duplicates",
-        "export.export", "hub.push", "hub.pull", "bench.bench", "report.report",
-        "serve.serve", "finding.search", "collection.create", "collection.add",
+        "compress.compress", "export.export", "hub.push", "hub.pull", "bench.bench",
+        "report.report", "serve.serve", "finding.search", "collection.create", "collection.add",
         "collection.remove", "collection.rebuild", "collection.verify", "collection.export",
         "collection.salvage", "collection.info",
     )

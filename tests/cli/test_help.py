@@ -62,7 +62,8 @@ def test_the_entry_point_is_main():
 def test_every_command_is_listed(run):
     pages = plain(run("--help").out) + plain(run("collection", "--help").out)
     assert set(COMMANDS) == {
-        "demo", "datasets", "methods", "fit", "encode", "index", "build", "search", "duplicates",
+        "demo", "datasets", "methods", "fit", "encode", "index", "build", "search", "compress",
+        "duplicates",
         "export", "push", "pull", "serve", "evaluate", "bench", "report",
         *(f"collection {name}" for name in (
             "create", "add", "remove", "search", "rebuild", "verify", "export", "salvage", "info",
