@@ -1,80 +1,40 @@
 """Vectors under their codes: found by Hamming distance, ranked by real-valued queries."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import issparse
 
 from hashlearn import models
 from hashlearn.codes import n_bytes, pack_bits, unpack_bits
 from hashlearn.engine import available_threads
-from hashlearn.hashers.base import Hasher
+from hashlearn.factors import correction_factors, read_factors, write_factors
 from hashlearn.index import HammingIndex
 from hashlearn.index.bitmaps import as_bitmap
+from hashlearn.index.limits import MAX_K, check_integer
 from hashlearn.index.weighted import nearest_weighted
-from hashlearn.models import Model, hasher_of
-from hashlearn.originals import Kept, Originals
+from hashlearn.models import Model, hasher_of, steps_of
+from hashlearn.originals import Kept, Originals, Rows
 from hashlearn.results import NO_ID, Neighbors
-from hashlearn.storage import making_folder, read_arrays, write_arrays
+from hashlearn.storage import making_folder
 
 Ranking = Literal["hamming", "values", "factors", "exact"]
 RANKINGS: tuple[Ranking, ...] = ("hamming", "values", "factors", "exact")
 """Orders in which found vectors may come."""
 
 FloatArray = NDArray[np.float32]
+_Distances = Callable[[int, NDArray[np.int64]], NDArray[np.float64]]
+"""Gives distances of the query of a row to the vectors of some numbers."""
 
 _MODEL, _INDEX, _FACTORS, _ORIGINALS = (
     "hasher.model", "codes.index", "factors.safetensors", "originals.safetensors",
 )  # fmt: skip
-_KIND = "correction factors"
 _CANDIDATES = 10, 100
 """Exact re-ranking chooses from so many vectors for each wanted one, from so many at least."""
-
-
-def correction_factors(values: ArrayLike) -> FloatArray:
-    r"""Compute what makes up for the lengths and angles that bits do not keep.
-
-    For the values before the sign :math:`v` of a vector and the signs :math:`s`, the inner product
-    with the values :math:`u` of a query is estimated as in RaBitQ [1]_:
-
-    .. math:: u^T v \approx \gamma \, u^T s, \qquad \gamma = \|v\|_2^2 / \|v\|_1,
-
-    which is exact for :math:`u = v`, and unbiased for values that are rotated at random. The
-    squared distance is then :math:`\|u\|_2^2 + \|v\|_2^2 - 2 \gamma \, u^T s`.
-
-    Parameters
-    ----------
-    values : array-like of shape (n, n_bits), float
-        Values before the sign.
-
-    Returns
-    -------
-    ndarray of shape (n, 2), float32
-        :math:`\gamma` and :math:`\|v\|_2^2` of each vector.
-
-    Notes
-    -----
-    In the paper :math:`v` is a vector less its centre, rotated at random. Here it is what the
-    hasher projects to: with the principal directions, or learned ones, distances are those in
-    their space.
-
-    References
-    ----------
-    .. [1] J. Gao and C. Long, 2024, "RaBitQ: quantizing high-dimensional vectors with a theoretical
-       error bound for approximate nearest neighbor search", SIGMOD.
-
-    Examples
-    --------
-    >>> correction_factors([[3.0, -4.0], [0.0, 0.0]])
-    array([[ 3.5714285, 25.       ],
-           [ 0.       ,  0.       ]], dtype=float32)
-    """
-    v = np.asarray(values, dtype=np.float64)
-    squares, sums = np.square(v).sum(axis=1), np.abs(v).sum(axis=1)
-    gains = np.divide(squares, sums, out=np.zeros_like(sums), where=sums > 0)
-    return np.stack([gains, squares], axis=1).astype(np.float32)
 
 
 class VectorIndex:
@@ -117,7 +77,7 @@ class VectorIndex:
         self.hasher = hasher
         self.index = HammingIndex(hasher_of(hasher).n_bits, threads)
         self._threads = threads
-        self._factors = [np.empty((0, 2), np.float32)] if factors else None
+        self._factors = Rows(np.empty((0, 2), np.float32)) if factors else None
         self._originals = None if originals is None else Originals(originals)
 
     def __len__(self) -> int:
@@ -138,7 +98,7 @@ class VectorIndex:
 
     @property
     def bytes_per_vector(self) -> int:
-        """Bytes kept in memory for each vector: its code and its factors."""
+        """Bytes of a code and its factors; what `originals` keeps is not counted."""
         return n_bytes(self.index.n_bits) + (0 if self._factors is None else 8)
 
     def add(self, X: ArrayLike) -> None:
@@ -152,14 +112,18 @@ class VectorIndex:
         Raises
         ------
         ValueError
-            If they are not what the hasher takes. Nothing is added then.
+            If they are not what the hasher takes, or are too large for what is kept of them.
+            Nothing is added then.
+        TypeError
+            If they are a sparse matrix.
         """
-        rows = np.asarray(X)
+        rows = _dense(X)
         codes, values = self._encoded(rows, self._factors is not None)
+        factors = None if self._factors is None else correction_factors(values)
         if self._originals is not None:
-            self._originals.add(rows)
-        if self._factors is not None:
-            self._factors.append(correction_factors(values))
+            self._originals.add(rows)  # nothing after it refuses vectors
+        if self._factors is not None and factors is not None:
+            self._factors.append(factors)
         self.index.add(codes)
 
     def _encoded(self, X: NDArray[Any], valued: bool) -> tuple[NDArray[np.uint8], FloatArray]:
@@ -167,9 +131,7 @@ class VectorIndex:
         if not valued:
             return models.encode(self.hasher, X), np.empty((0, 0), np.float32)
         values = models.project(self.hasher, X)
-        if type(hasher_of(self.hasher)).transform is Hasher.transform:  # bits are signs
-            return pack_bits(values >= 0), values
-        return models.encode(self.hasher, X), values
+        return pack_bits(values >= 0), values  # as in Hasher.transform
 
     def search(
         self,
@@ -212,33 +174,35 @@ class VectorIndex:
         ValueError
             If the queries are not what the hasher takes, a number is out of range, or the index
             does not have what the ranking needs.
+        TypeError
+            If the queries are a sparse matrix, or a number is not an integer.
+        KeyError
+            If `mask` holds a number that no vector has.
         """
         if ranking not in self.rankings:
             raise ValueError(
                 f"this index ranks by {', '.join(self.rankings)}; got ranking={ranking!r}"
             )
-        if n_candidates is not None and n_candidates < k:
-            raise ValueError(f"n_candidates must be at least k={k}, got {n_candidates}")
-        rows = np.asarray(queries)
+        check_integer(k, "k", 1, MAX_K)
+        rows = _dense(queries)
         codes, values = self._encoded(rows, ranking != "hamming")
         if ranking == "hamming":
             return self.index.search(codes, k, mask=mask)
-        if n_candidates is None:
-            if ranking == "values":
-                return self.index.search_values(values, k, mask=mask)
-            if ranking == "factors":
-                return self._nearest_estimated(codes, values, k, mask)
-            found = self.index.search_values(
-                values, max(_CANDIDATES[0] * k, _CANDIDATES[1]), mask=mask
-            )
+        n_ranked = self._n_candidates(k, n_candidates)
+        if n_candidates is not None:
+            found = self.index.search(codes, n_ranked, mask=mask)
+        elif ranking == "values":
+            return self.index.search_values(values, k, mask=mask)
+        elif ranking == "factors":
+            return self._nearest_estimated(codes, values, k, mask)
         else:
-            found = self.index.search(codes, n_candidates, mask=mask)
+            found = self.index.search_values(values, n_ranked, mask=mask)
         if ranking == "values":
             ranked = self.index.rerank(values, found)
         elif ranking == "factors":
-            ranked = _ordered(found, self._estimated(values, found.ids))
+            ranked = _ordered(found, self._estimated(values))
         else:
-            ranked = _ordered(found, self._exact(rows, found.ids))
+            ranked = _ordered(found, self._exact(rows))
         return Neighbors(ranked.ids[:, :k], ranked.distances[:, :k])
 
     def _nearest_estimated(
@@ -262,23 +226,38 @@ class VectorIndex:
         distances[rows, places] = differing.sum(axis=1, dtype=np.int32)
         return Neighbors(ids, distances)
 
-    def _estimated(self, values: FloatArray, ids: NDArray[np.int64]) -> NDArray[np.float64]:
+    def _n_candidates(self, k: int, wanted: int | None) -> int:
+        """Check or choose a number of candidates; more than there are vectors are never needed."""
+        if wanted is None:
+            wanted = max(_CANDIDATES[0] * k, _CANDIDATES[1])
+        elif check_integer(wanted, "n_candidates", 1, MAX_K) < k:
+            raise ValueError(f"n_candidates must be at least k={k}, got {wanted}")
+        return min(wanted, max(k, len(self)))
+
+    def _estimated(self, values: FloatArray) -> _Distances:
         """Estimate squared distances, less what depends on the query alone."""
-        codes, factors = self.index.codes, self.factors
-        distances = np.empty(ids.shape)
-        for row, (u, found) in enumerate(zip(values.astype(np.float64), ids, strict=True)):
-            signs = unpack_bits(codes[found], self.index.n_bits).astype(np.float64) * 2 - 1
-            gains, squares = factors[found].T.astype(np.float64)
-            distances[row] = squares - 2 * gains * (signs @ u)
+        if self._factors is None:
+            raise ValueError("no correction factors are kept")
+        codes, factors, u = self.index.codes, self._factors, values.astype(np.float64)
+
+        def distances(row: int, ids: NDArray[np.int64]) -> NDArray[np.float64]:
+            signs = unpack_bits(codes[ids], self.index.n_bits).astype(np.float64) * 2 - 1
+            gains, squares = factors.take(ids).T.astype(np.float64)
+            estimates: NDArray[np.float64] = squares - 2 * gains * (signs @ u[row])
+            return estimates
+
         return distances
 
-    def _exact(self, queries: NDArray[Any], ids: NDArray[np.int64]) -> NDArray[np.float64]:
+    def _exact(self, queries: NDArray[Any]) -> _Distances:
         """Compute squared distances to the vectors that were kept."""
         if self._originals is None:
             raise ValueError("no originals are kept")
-        distances = np.empty(ids.shape)
-        for row, (query, found) in enumerate(zip(queries.astype(np.float64), ids, strict=True)):
-            distances[row] = np.square(self._originals.rows(found) - query).sum(axis=1)
+        originals, exact = self._originals, queries.astype(np.float64)
+
+        def distances(row: int, ids: NDArray[np.int64]) -> NDArray[np.float64]:
+            squares: NDArray[np.float64] = np.square(originals.rows(ids) - exact[row]).sum(axis=1)
+            return squares
+
         return distances
 
     @property
@@ -292,9 +271,7 @@ class VectorIndex:
         """
         if self._factors is None:
             raise ValueError("no correction factors are kept; make the index with factors=True")
-        if len(self._factors) > 1:
-            self._factors = [np.concatenate(self._factors)]
-        return self._factors[0]
+        return self._factors.whole()
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write hasher, codes, factors and originals into a folder, which appears as a whole.
@@ -325,7 +302,7 @@ class VectorIndex:
         models.save(self.hasher, folder / _MODEL)
         self.index.save(folder / _INDEX)
         if self._factors is not None:
-            write_arrays(folder / _FACTORS, _KIND, {}, {"factors": self.factors})
+            write_factors(folder / _FACTORS, self.factors)
         if self._originals is not None:
             self._originals.save(folder / _ORIGINALS)
 
@@ -358,25 +335,42 @@ class VectorIndex:
         if made.index.n_bits != hasher_of(made.hasher).n_bits:
             raise ValueError(f"the codes in {path} are not of the length of its hasher's")
         if (path / _FACTORS).exists():
-            _, arrays = read_arrays(path / _FACTORS, _KIND, mmap=True)
-            made._factors = [arrays["factors"]]
-            _check_length(path / _FACTORS, len(arrays["factors"]), len(made))
+            made._factors = Rows(read_factors(path / _FACTORS))
+            made._check_rows(path / _FACTORS, len(made._factors))
         if (path / _ORIGINALS).exists():
             made._originals = Originals.open(path / _ORIGINALS)
-            _check_length(path / _ORIGINALS, len(made._originals), len(made))
+            made._check_rows(path / _ORIGINALS, len(made._originals))
+            made._check_features(path / _ORIGINALS, made._originals.n_features)
         return made
 
+    def _check_rows(self, path: Path, n_rows: int) -> None:
+        """Check that row i of a file is of the vector with the number i."""
+        if n_rows != len(self):
+            raise ValueError(f"{path} is of {n_rows} vectors, the codes beside it of {len(self)}")
+        if n_rows and self.index.ids[-1] != n_rows - 1:  # ids rise
+            raise ValueError(f"the codes beside {path} do not have the ids 0 to {n_rows - 1}")
 
-def _ordered(found: Neighbors, distances: NDArray[np.float64]) -> Neighbors:
+    def _check_features(self, path: Path, n_features: int) -> None:
+        """Check that vectors in a file are as long as those that the first step takes."""
+        wanted = getattr(steps_of(self.hasher)[0], "n_features_in_", n_features)
+        if n_features not in (0, wanted):
+            raise ValueError(f"{path} is of {n_features} features, the hasher takes {wanted}")
+
+
+def _dense(X: ArrayLike) -> NDArray[Any]:
+    if issparse(X):
+        raise TypeError("vectors must be dense, got a sparse matrix; X.toarray() makes it so")
+    return np.asarray(X)
+
+
+def _ordered(found: Neighbors, distances_of: _Distances) -> Neighbors:
     """Order what was found by other distances, ties by number, empty places last."""
-    missing = found.ids == NO_ID
-    order = np.lexsort((found.ids, distances, missing), axis=1)
+    distances = np.full(found.ids.shape, np.inf)
+    is_there = found.ids != NO_ID
+    for row in np.flatnonzero(is_there.any(axis=1)):
+        distances[row, is_there[row]] = distances_of(int(row), found.ids[row, is_there[row]])
+    order = np.lexsort((found.ids, distances, ~is_there), axis=1)
     return Neighbors(
         np.take_along_axis(found.ids, order, axis=1),
         np.take_along_axis(found.distances, order, axis=1),
     )
-
-
-def _check_length(path: Path, n_rows: int, n_expected: int) -> None:
-    if n_rows != n_expected:
-        raise ValueError(f"{path} is of {n_rows} vectors, the codes beside it of {n_expected}")

@@ -90,7 +90,8 @@ class Codes(Contestant):
         Model, fitted or not.
     rankings : tuple of str, default=("hamming", "values/100")
         Rankings of :class:`~hashlearn.VectorIndex`. A number behind it is that of the candidates:
-        ``"values/100"`` re-ranks the 100 nearest codes, ``"values"`` ranks all.
+        ``"values/100"`` re-ranks the 100 nearest codes, ``"values"`` ranks all. ``"factors"`` keeps
+        8 bytes of a vector more, which `bytes_per_vector` does not count.
     is_fitted : bool, default=False
         Whether the model is fitted already.
     """
@@ -119,7 +120,7 @@ class Codes(Contestant):
         if not self._is_fitted:
             hasher_of(self.hasher).set_params(random_state=random_state)
             self.hasher.fit(X)
-            self._is_fitted = True
+        self._vectors = None  # codes of what was learned before
 
     def add(self, X: FloatArray) -> None:  # noqa: D102 - inherited
         self.vectors.add(X)

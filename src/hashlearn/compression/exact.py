@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashlearn.hashers.base import FloatArray
+from hashlearn.results import NO_ID
 
 
 class NearestSoFar:
@@ -35,7 +36,7 @@ class NearestSoFar:
         self._distances = np.full((len(queries), k), np.inf, np.float32)
         self._n_seen = 0
         self.ids = np.full((len(queries), k), -1, np.int64)
-        """Numbers of the nearest, in the order in which the vectors came: shape (q, k), int64."""
+        """Nearest first, numbered in the order in which they came: shape (q, k), int64; or -1."""
 
     def add(self, X: FloatArray) -> None:
         """Let vectors come by.
@@ -69,7 +70,7 @@ def neighbor_recall(
     found : ndarray of shape (q, n_found), int64
         What was found, best first; -1 for nothing.
     true : ndarray of shape (q, n_true), int64
-        Exact neighbours, nearest first.
+        Exact neighbours, nearest first; -1 for nothing.
     k : int
         Rank up to which both are taken.
 
@@ -83,5 +84,5 @@ def neighbor_recall(
     >>> neighbor_recall(np.array([[5, 2, 9]]), np.array([[2, 3, 5]]), 2)
     array([0.5])
     """
-    hits = (found[:, :k, None] == true[:, None, :k]).any(axis=2)
+    hits = (found[:, :k, None] == true[:, None, :k]).any(axis=2) & (found[:, :k] != NO_ID)
     return np.asarray(hits.sum(axis=1) / k)
