@@ -274,9 +274,11 @@ def quantizers(n_bits: int, n_features: int, *, rotated: bool = True) -> list[Co
     if n_kept > 0:
         made.append(Quantizer("RaBitQ", f"PCAR{n_kept},RaBitQ", n_kept // 8 + _RABITQ_FACTORS))
     if size <= n_features:
-        made.append(Quantizer("PQ", f"PQ{size}x8", size, size))
+        # "np": without an order of the centroids that only polysemous search uses, and that
+        # takes most of the time
+        made.append(Quantizer("PQ", f"PQ{size}x8np", size, size))
         if rotated:
-            made.append(Quantizer("OPQ", f"OPQ{size},PQ{size}x8", size, size))
+            made.append(Quantizer("OPQ", f"OPQ{size},PQ{size}x8np", size, size))
     return made
 
 
