@@ -19,7 +19,14 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from hashlearn import storage
-from hashlearn.storage import FORMAT, read_arrays, replacing, verify, write_arrays
+from hashlearn.storage import (
+    FORMAT,
+    making_folder,
+    read_arrays,
+    replacing,
+    verify,
+    write_arrays,
+)
 
 HEADER = {"n_bits": 12, "names": ["a", "ß"], "nested": {"x": [1.5, None, True]}}
 DTYPES = ["?", "u1", "i1", "u2", "i2", "f2", "u4", "i4", "f4", "u8", "i8", "f8"]
@@ -642,6 +649,69 @@ def test_replacing_writes_all_or_nothing(tmp_path):
         assert target.read_text() == "old"
     assert target.read_text() == "new"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_folder_appears_when_all_is_in_it(tmp_path):
+    target = tmp_path / "notes"
+    with making_folder(str(target)) as made:
+        (made / "note.txt").write_text("whole")
+        (made / "inner").mkdir()
+        assert made.parent == tmp_path
+        assert not target.exists()
+    assert sorted(path.name for path in target.iterdir()) == ["inner", "note.txt"]
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt])
+def test_nothing_is_left_of_a_folder_that_was_not_finished(tmp_path, error):
+    def make_half():
+        with making_folder(tmp_path / "notes") as made:
+            (made / "inner").mkdir()
+            (made / "inner" / "note.txt").write_text("half")
+            raise error
+
+    with pytest.raises(error):
+        make_half()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_is_not_made_where_there_is_something(tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("mine")
+    for name in ("empty", "file", "."):
+        with (
+            pytest.raises(FileExistsError, match="is there already"),
+            making_folder(tmp_path / name),
+        ):
+            raise AssertionError("the block must not begin")
+    with (
+        pytest.raises(FileNotFoundError, match=r"the folder .*absent does not exist"),
+        making_folder(tmp_path / "absent" / "notes"),
+    ):
+        raise AssertionError("the block must not begin")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "file"]
+
+
+def test_what_came_in_the_meantime_is_not_overwritten(tmp_path):
+    target = tmp_path / "notes"
+
+    def make_late():
+        with making_folder(target) as made:
+            (made / "note.txt").write_text("late")
+            target.mkdir()
+            (target / "note.txt").write_text("first")
+
+    with pytest.raises(OSError, match="notes"):
+        make_late()
+    assert (target / "note.txt").read_text() == "first"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_folder_in_the_working_directory_is_made_by_its_name_alone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with making_folder("notes") as made:
+        (made / "note.txt").write_text("whole")
+    assert (tmp_path / "notes" / "note.txt").exists()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
