@@ -286,14 +286,26 @@ def test_codes_and_factors_are_those_of_the_hasher(model):
     np.testing.assert_array_equal(bits, models.project(model, X) >= 0)
 
 
-def test_by_default_ten_candidates_a_wanted_vector_are_ranked_and_a_hundred_at_least():
+@pytest.mark.parametrize("ranking", ["values", "factors"])
+def test_by_default_all_vectors_are_ranked(ranking):
+    vectors = filled(lsh(), factors=True)
+    for mask in (None, np.arange(0, len(X), 3), np.arange(len(X)) % 2 == 0):
+        found = vectors.search(QUERIES, 25, ranking=ranking, mask=mask)
+        asked = vectors.search(QUERIES, 25, ranking=ranking, n_candidates=len(X), mask=mask)
+        assert_same(found, asked)
+
+
+def test_exact_ranking_takes_ten_vectors_a_wanted_one_and_a_hundred_at_least():
+    """They are the nearest by the query's values."""
     vectors = filled(lsh(), originals="float32")
     for k, n_candidates in [(1, 100), (10, 100), (11, 110), (25, 250)]:
-        found = vectors.search(QUERIES, k, ranking="exact")
-        asked = vectors.search(QUERIES, k, ranking="exact", n_candidates=n_candidates)
-        assert_same(found, asked)
+        found = vectors.search(QUERIES, k, ranking="exact").ids
+        candidates = vectors.search(QUERIES, n_candidates, ranking="values").ids
+        for query, ids, row in zip(QUERIES, candidates, found, strict=True):
+            distances = np.square(X[ids].astype(float) - query).sum(axis=1)
+            assert row.tolist() == ids[np.lexsort((ids, distances))][:k].tolist()
     fewer = vectors.search(QUERIES, 25, ranking="exact", n_candidates=25)
-    assert (fewer.ids != found.ids).any()
+    assert (fewer.ids != found).any()
 
 
 @pytest.mark.parametrize(

@@ -183,12 +183,11 @@ class VectorIndex:
             raise ValueError(
                 f"this index ranks by {', '.join(self.rankings)}; got ranking={ranking!r}"
             )
-        check_integer(k, "k", 1, MAX_K)
+        n_ranked = self._n_candidates(check_integer(k, "k", 1, MAX_K), n_candidates)
         rows = _dense(queries)
         codes, values = self._encoded(rows, ranking != "hamming")
         if ranking == "hamming":
             return self.index.search(codes, k, mask=mask)
-        n_ranked = self._n_candidates(k, n_candidates)
         if n_candidates is not None:
             found = self.index.search(codes, n_ranked, mask=mask)
         elif ranking == "values":
@@ -211,8 +210,9 @@ class VectorIndex:
         """Search all vectors by the distances that correction factors estimate."""
         allowed = None
         if mask is not None:
-            marks = np.zeros(len(self), dtype=bool)
-            marks[np.asarray(mask)] = True
+            self.index.search(codes[:1], 1, mask=mask)  # refuses a mask that is none
+            marks, wanted = np.zeros(len(self), dtype=bool), np.asarray(mask)
+            marks[wanted if wanted.dtype == bool else wanted.astype(np.int64)] = True
             allowed = as_bitmap(marks)
         gains, squares = np.ascontiguousarray(self.factors.T)
         stored = self.index.codes

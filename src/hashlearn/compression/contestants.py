@@ -133,7 +133,7 @@ class Codes(Contestant):
             queries,
             k,
             ranking=cast(Ranking, name),
-            n_candidates=max(k, int(n_candidates)) if n_candidates else None,
+            n_candidates=int(n_candidates) if n_candidates else None,
         ).ids
 
 
