@@ -7,6 +7,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
+import embeddings_report
 import results_report
 import search_report
 
@@ -57,6 +58,10 @@ PARTS = {
         "texts": results_report.texts,
     },
     ROOT / "docs/search.md": {"search": search_report.report},
+    ROOT / "docs/choosing.md": {
+        "recalls": embeddings_report.tables,
+        "differences": embeddings_report.differences,
+    },
 }
 
 

@@ -41,7 +41,7 @@ def test_the_examples_of_the_readme_run_one_after_the_other(tmp_path, monkeypatc
 def test_the_generated_parts_are_up_to_date(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "docs")
     generate = importlib.import_module("generate")
-    assert len(generate.PARTS) == 3
+    assert len(generate.PARTS) == 4
     for path in generate.PARTS:
         assert generate.generate(path) == path.read_text(encoding="utf-8"), "run `make docs`"
 
