@@ -37,7 +37,7 @@ CODES, REPORT, FIGURES = "codes.npz", "report.html", "report.json"
 _CURVE_PART = 0.4
 """Part of the time for learning that the codes of other lengths get."""
 
-_CURVE_ROWS = 50_000
+_CURVE_ROWS = 20_000
 _ROUNDS = 3
 _FEWEST = 200
 _SHARE_OF_QUERIES = 10
