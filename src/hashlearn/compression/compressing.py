@@ -395,9 +395,7 @@ def _curve(
             trial = try_candidate(best.candidate, X, length, end, random_state)
         contestants: list[Contestant] = []
         if trial.hasher is not None:
-            rankings = ("hamming", "values")
-            name = best.candidate.label
-            contestants.append(Codes(name, trial.hasher, rankings, is_fitted=True))
+            contestants.append(Codes(best.candidate.label, trial.hasher, is_fitted=True))
         others = baselines(length, X.shape[1], rotated=False)
         contestants += [other for other in others if other.name != best.candidate.label]
         train_seconds = _train(contestants, X, lambda _: None)

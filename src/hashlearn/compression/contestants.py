@@ -88,7 +88,7 @@ class Codes(Contestant):
         What people read.
     hasher : Hasher or Pipeline
         Model, fitted or not.
-    rankings : tuple of str, default=("hamming", "values/100")
+    rankings : tuple of str, default=("hamming", "values/100", "values")
         Rankings of :class:`~hashlearn.VectorIndex`. A number behind it is that of the candidates:
         ``"values/100"`` re-ranks the 100 nearest codes, ``"values"`` ranks all. ``"factors"`` keeps
         8 bytes of a vector more, which `bytes_per_vector` does not count.
@@ -100,7 +100,7 @@ class Codes(Contestant):
         self,
         name: str,
         hasher: Model,
-        rankings: tuple[str, ...] = ("hamming", "values/100"),
+        rankings: tuple[str, ...] = ("hamming", "values/100", "values"),
         *,
         is_fitted: bool = False,
     ) -> None:

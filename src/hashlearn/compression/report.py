@@ -42,6 +42,7 @@ def environment() -> Any:
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     made.filters["ranking"] = ranking_words
+    made.filters["seconds"] = lambda value: f"{value:.{0 if value >= 10 else 1}f} s"
     return made.get_template("page.html.j2")
 
 
@@ -113,17 +114,19 @@ def picture(curve: "list[Measured]", field: str, label: str, scale: float = 1.0)
     axes = figure.add_subplot()
     names = list(dict.fromkeys(row.name for row in curve))
     for name, colour in zip(names, _COLOURS * len(names), strict=False):
+        shown: str | None = name
         for ranking, style in (("values", "-"), ("estimate", "-"), ("hamming", "--")):
-            points = sorted(
+            points = [
                 (getattr(row, field) * scale, row.recall[10])
-                for row in curve
+                for row in sorted(curve, key=lambda row: row.n_bits)
                 if row.name == name and row.ranking == ranking
-            )
+            ]
             if points:
                 axes.plot(
                     *zip(*points, strict=True), style, marker="o", markersize=4, color=colour,
-                    label=name if style == "-" else None, linewidth=1.4,
+                    label=shown, linewidth=1.4,
                 )  # fmt: skip
+                shown = None
     axes.set_xscale("log", base=2 if field == "bytes_per_vector" else 10)
     if field == "bytes_per_vector":
         ticks = sorted({getattr(row, field) for row in curve})
