@@ -259,9 +259,9 @@ def test_a_folder_that_may_not_be_written_into_is_refused_before_any_work(run, b
 def test_a_parquet_file_without_numbers_is_refused_in_the_words_of_the_command_line(run, bad):
     arrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
-    parquet.write_table(arrow.table({"embedding": [[1.0, 2.0]]}), "lists.parquet")
+    parquet.write_table(arrow.table({"text": ["red", "blue"]}), "texts.parquet")
     before = contents(bad)
-    ended = run("fit", "lists.parquet", "-o", "out", code=2)
+    ended = run("fit", "texts.parquet", "-o", "out", code=2)
     assert_refused(ended, "name a column of lists: column=")
     assert contents(bad) == before
 

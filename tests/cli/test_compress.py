@@ -1,5 +1,8 @@
 """Vectors to codes in one command."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from sklearn.datasets import make_blobs
@@ -25,6 +28,18 @@ def test_vectors_become_a_folder_that_is_searched(run):
     np.testing.assert_array_equal(found.ids[:, 0], np.arange(9))
     again = run("compress", "mine.npy", "--bits", "16", code=2)
     assert "mine.npy.compressed is there already; choose another name with -o" in again.err
+
+
+def test_the_lines_of_the_readme_run(run):
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```pycon\n(.*?)```", readme, re.DOTALL)
+    (block,) = (block for block in blocks if "VectorIndex" in block)
+    np.save("mine.npy", X)
+    run("compress", "mine.npy", "--bits", "16", "--seconds", "0", "--queries", "20", "-o", "small",
+        "--originals", "float16", "--json")  # fmt: skip
+    names = {"hashlearn": hashlearn, "queries": X[:5]}
+    exec(re.sub(r"^>>> ", "", block, flags=re.MULTILINE), names)
+    assert len(names["vectors"]) == len(X)
 
 
 def test_programs_get_the_figures(run):

@@ -1,7 +1,7 @@
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from hashlearn.hashers.blocks import each_block, row_blocks
+from hashlearn.hashers.blocks import _blas, each_block, row_blocks
 
 
 @pytest.mark.parametrize("shape", [(0, 5), (1, 5), (1500, 1024), (5000, 1000), (3, 1 << 21)])
@@ -12,6 +12,12 @@ def test_blocks_are_all_rows_once_in_their_order_and_of_bounded_size(shape):
     for block in blocks:
         rows = block.stop - block.start
         assert rows == 1 or rows * n_columns <= 1 << 20
+
+
+@pytest.fixture(autouse=True)
+def _libraries_are_looked_for_anew():
+    """Other tests may have loaded more of them, such as faiss'."""
+    _blas.cache_clear()
 
 
 def blas_threads():

@@ -23,7 +23,8 @@ HAMMING, RERANKED = "hamming", f"values/{CANDIDATES}"
 
 _STEPS = 1200
 _FEWEST_STEPS = 200
-_TRIED_STEPS = 10
+_TRIED_STEPS, _CHECKS = 20, 20
+"""Steps that are timed, after as many as a fit checks held-back vectors, however long it is."""
 _WORTH = 0.002
 """Recall that a method must be ahead by to replace one that takes less time."""
 
@@ -85,13 +86,13 @@ class Trial:
     ----------
     candidate : Candidate
         What was tried.
-    hasher : Hasher or None
+    hasher : Hasher, default=None
         It, fitted; None if it was not.
     recall : dict of str to float
         Recall of the held-back queries' neighbours, under ``"hamming@10"`` and the like.
-    fit_seconds : float
+    fit_seconds : float, default=0.0
         What learning took.
-    note : str
+    note : str, default=""
         Why it was left out; "" if it was not.
     """
 
@@ -246,7 +247,7 @@ def try_candidate(
 def _affordable(candidate: Candidate, X: FloatArray, n_bits: int, end: float) -> int:
     """Take some steps, and say how many there is time for."""
     spent = []
-    for n_steps in (1, 1 + _TRIED_STEPS):
+    for n_steps in (_CHECKS, _CHECKS + _TRIED_STEPS):
         start = perf_counter()
         candidate.make(n_bits, 0, n_steps=n_steps).fit(X)
         spent.append(perf_counter() - start)
