@@ -54,7 +54,7 @@ def main(
     data: Annotated[str, typer.Argument(help="Name of a data set of vectors.")],
     n: Annotated[int, typer.Option(help="How many vectors to make.")] = 1_000_000,
     bits: Annotated[int, typer.Option(help="Length of the codes.")] = 256,
-    seconds: Annotated[float, typer.Option(help="Time to learn in.")] = 120.0,
+    seconds: Annotated[float, typer.Option(help="Time to learn in.")] = 180.0,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File for rows.")] = None,
 ) -> None:
     """Make vectors, compress them, print and write a row."""

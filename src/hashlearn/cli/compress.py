@@ -23,7 +23,7 @@ def compress(
     ] = "euclidean",
     seconds: Annotated[
         float, typer.Option(help="Time to learn in; encoding and measuring come on top.", min=0)
-    ] = 120.0,
+    ] = 180.0,
     factors: Annotated[
         bool, typer.Option(help="Keep correction factors too, 8 bytes a vector.")
     ] = False,

@@ -25,6 +25,7 @@ _STEPS = 1200
 _FEWEST_STEPS = 200
 _TRIED_STEPS, _CHECKS = 20, 20
 """Steps that are timed, after as many as a fit checks held-back vectors, however long it is."""
+_FEW_ROWS = 5000
 _WORTH = 0.002
 """Recall that a method must be ahead by to replace one that takes less time."""
 
@@ -245,14 +246,14 @@ def try_candidate(
 
 
 def _affordable(candidate: Candidate, X: FloatArray, n_bits: int, end: float) -> int:
-    """Take some steps, and say how many there is time for."""
-    spent = []
+    """Take some steps, and say how many there is time for: a batch costs the same of any vectors."""
+    X, spent = X[: max(_FEW_ROWS, 2 * n_bits)], []
     for n_steps in (_CHECKS, _CHECKS + _TRIED_STEPS):
         start = perf_counter()
         candidate.make(n_bits, 0, n_steps=n_steps).fit(X)
         spent.append(perf_counter() - start)
     step = max(1e-6, (spent[1] - spent[0]) / _TRIED_STEPS)
-    return int(max(0, min(_STEPS, (end - perf_counter() - spent[0]) / step)))
+    return int(max(0, min(_STEPS, (end - perf_counter()) / step)))
 
 
 def judge(trial: Trial, X: FloatArray, queries: FloatArray, neighbors: NDArray[np.int64]) -> None:

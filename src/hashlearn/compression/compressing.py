@@ -116,7 +116,7 @@ def compress(
     n_bits: int = 256,
     *,
     metric: Metric = "euclidean",
-    seconds: float = 120.0,
+    seconds: float = 180.0,
     factors: bool = False,
     originals: Kept | None = None,
     n_sample: int = 100_000,
@@ -142,7 +142,7 @@ def compress(
         Length of the codes.
     metric : {"euclidean", "cosine"}, default="euclidean"
         Distance whose neighbours are to be found; ``"cosine"`` divides vectors by their lengths.
-    seconds : float, default=120.0
+    seconds : float, default=180.0
         Time to learn in. Encoding and measuring come on top.
     factors : bool, default=False
         Whether correction factors are kept, 8 bytes a vector.
