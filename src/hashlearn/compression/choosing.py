@@ -246,7 +246,7 @@ def try_candidate(
 
 
 def _affordable(candidate: Candidate, X: FloatArray, n_bits: int, end: float) -> int:
-    """Take some steps, and say how many there is time for: a batch costs the same of any vectors."""
+    """Take some steps on a few vectors, and say how many steps there is time for."""
     X, spent = X[: max(_FEW_ROWS, 2 * n_bits)], []
     for n_steps in (_CHECKS, _CHECKS + _TRIED_STEPS):
         start = perf_counter()
