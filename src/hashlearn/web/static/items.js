@@ -31,12 +31,12 @@ export function picture(about, item) {
 /** Write what an item says: its text, or its name. */
 export function words(about, item) {
   if (about.kind !== "texts") return make("span", { class: "name" }, nameOf(item));
-  const element = make("span", { class: "name text" }, item.caption ?? "");
+  const element = make("span", { class: "name text" }, nameOf(item));
   const address = contentOf(about.name, item.key);
   if (!texts.has(address)) texts.set(address, textOf(about.name, item.key).catch(() => ""));
   texts.get(address).then((text) => {
-    if (!text) texts.delete(address);
-    element.textContent = text || nameOf(item);
+    if (text) element.textContent = text;
+    else texts.delete(address);
   });
   return element;
 }
