@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, partial
 from typing import TypeVar
 
 from threadpoolctl import ThreadpoolController
@@ -68,7 +68,8 @@ def each_block(work: Callable[[slice], T], n_rows: int, n_columns: int) -> Itera
     """
     blocks, blas = row_blocks(n_rows, n_columns), _blas()
     threads = max((library["num_threads"] for library in blas.info()), default=1)
-    with blas.limit(limits=1), ThreadPoolExecutor(threads) as pool:
+    one_thread = partial(blas.limit, limits=1)  # in every worker: OpenMP counts by thread
+    with one_thread(), ThreadPoolExecutor(threads, initializer=one_thread) as pool:
         for first in range(0, len(blocks), threads):  # no more results at a time than threads
             yield from pool.map(work, blocks[first : first + threads])
 
