@@ -1,6 +1,8 @@
-"""Chromium, for the tests that open pages."""
+"""Real data, for the tests that read them, and Chromium, for those that open pages."""
 
+import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +12,18 @@ FLAGS = (
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--disable-dev-shm-usage",
 )  # fmt: skip
+
+
+def pytest_runtest_setup(item):
+    """Skip what reads real data where there are none."""
+    if item.get_closest_marker("real") and not os.environ.get("HASHLEARN_DATA"):
+        pytest.skip("HASHLEARN_DATA is not set")
+
+
+@pytest.fixture(scope="session")
+def real_data():
+    """Give the folder of real data sets."""
+    return Path(os.environ["HASHLEARN_DATA"])
 
 
 @pytest.fixture(scope="module")

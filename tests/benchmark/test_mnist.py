@@ -1,7 +1,6 @@
 """The main job on real data: what it must score, and in how much memory."""
 
 import json
-import os
 import subprocess
 import sys
 
@@ -18,7 +17,6 @@ print(json.dumps({"peak_bytes": peak}), file=sys.stderr)
 
 
 @pytest.mark.real
-@pytest.mark.skipif(not os.environ.get("HASHLEARN_DATA"), reason="HASHLEARN_DATA is not set")
 def test_itq_and_lsh_score_on_mnist_what_they_must_within_two_gibibytes():
     arguments = ["evaluate", "mnist", "--methods", "lsh,itq", "--bits", "32,64", "--json"]
     done = subprocess.run(

@@ -2,10 +2,8 @@
 
 import gzip
 import http.server
-import os
 import struct
 import threading
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,14 +25,6 @@ def data_folder(tmp_path, cache, monkeypatch):  # noqa: ARG001 - must come after
     folder.mkdir()
     monkeypatch.setenv("HASHLEARN_DATA", str(folder))
     return folder
-
-
-@pytest.fixture(scope="session")
-def real_data():
-    """Give the folder of real data sets."""
-    if not os.environ.get("HASHLEARN_DATA"):
-        pytest.skip("HASHLEARN_DATA is not set")
-    return Path(os.environ["HASHLEARN_DATA"])
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The two networks that benchmarks/export_networks.py writes, on photographs and CIFAR-10."""
 
-import os
 import runpy
 from importlib.util import find_spec
 from pathlib import Path
@@ -52,14 +51,7 @@ CLASSES = {
 
 
 @pytest.fixture(scope="module")
-def data():
-    if not os.environ.get("HASHLEARN_DATA"):
-        pytest.skip("HASHLEARN_DATA is not set")
-    return Path(os.environ["HASHLEARN_DATA"])
-
-
-@pytest.fixture(scope="module")
-def networks(data, tmp_path_factory):  # noqa: ARG001 - the script reads it
+def networks(tmp_path_factory):
     folder = tmp_path_factory.mktemp("networks")
     runpy.run_path(str(SCRIPT))["main"](folder)
     assert {path.name for path in folder.iterdir()} == {"squeezenet_v1.1.onnx", "mobilenet_v2.onnx"}
@@ -67,13 +59,13 @@ def networks(data, tmp_path_factory):  # noqa: ARG001 - the script reads it
 
 
 @pytest.fixture(scope="module")
-def labels(data):
+def labels(real_data):
     """ImageNet's labels, without the background."""
-    return (data / "weights" / "imagenet_labels.txt").read_text().splitlines()[1:]
+    return (real_data / "weights" / "imagenet_labels.txt").read_text().splitlines()[1:]
 
 
 @pytest.fixture(scope="module")
-def cifar10(data):  # noqa: ARG001 - it must be there
+def cifar10():
     dataset = load_dataset("cifar10")
     rows = dataset.splits["test"][:1000]
     return dataset.X[rows], dataset.y[rows], dataset.label_names
@@ -149,10 +141,10 @@ def test_features_are_what_a_network_gives_where_nothing_is_chosen(networks, nam
     assert (rows > 0).mean() > 0.2
 
 
-def test_features_of_mobilenet_are_near_those_that_were_stored(data, networks, cifar10):
+def test_features_of_mobilenet_are_near_those_that_were_stored(real_data, networks, cifar10):
     images = cifar10[0][:200]
     rows = OnnxBackbone(networks / "mobilenet_v2.onnx").fit_transform(images)
-    stored = np.load(data / "cifar10_mobilenetv2" / "features_pca256.npz")["features"]
+    stored = np.load(real_data / "cifar10_mobilenetv2" / "features_pca256.npz")["features"]
     stored = stored[50_000:50_200].astype(np.float32)  # of the quantised network, as directions
     found, expected = (distances(values - values.mean(axis=0)) for values in (rows, stored))
     assert np.corrcoef(found, expected)[0, 1] > 0.95

@@ -1,6 +1,5 @@
 """Networks of sentence-transformers: the small one that a package carries."""
 
-import os
 import tarfile
 from email import message_from_string
 from importlib.util import find_spec
@@ -101,13 +100,10 @@ def test_a_network_that_is_not_there_is_an_error_without_a_download():
 
 
 @pytest.mark.real
-def test_embeddings_of_posts_are_the_published_ones(minilm, tmp_path):
-    if not os.environ.get("HASHLEARN_DATA"):
-        pytest.skip("HASHLEARN_DATA is not set")
-    data = Path(os.environ["HASHLEARN_DATA"])
-    stored = np.load(data / "newsgroups20_minilm" / "embeddings.npz")["embeddings"]
+def test_embeddings_of_posts_are_the_published_ones(minilm, real_data, tmp_path):
+    stored = np.load(real_data / "newsgroups20_minilm" / "embeddings.npz")["embeddings"]
     rows = np.random.default_rng(0).choice(len(stored), 30, replace=False)
-    with tarfile.open(data / "newsgroups20" / "20news-bydate.tar.xz") as archive:
+    with tarfile.open(real_data / "newsgroups20" / "20news-bydate.tar.xz") as archive:
         files = sorted((file for file in archive if file.isfile()), key=lambda file: file.name)
         wanted = sorted(((files[row], row) for row in rows), key=lambda pair: pair[0].offset)
         posts = {row: archive.extractfile(file).read().decode("latin-1") for file, row in wanted}

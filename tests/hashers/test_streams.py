@@ -1,4 +1,3 @@
-import os
 import tracemalloc
 
 import numpy as np
@@ -89,7 +88,6 @@ def test_the_first_batch_must_have_as_many_rows_as_bits():
 
 
 @pytest.mark.real
-@pytest.mark.skipif("HASHLEARN_DATA" not in os.environ, reason="HASHLEARN_DATA is not set")
 def test_a_stream_of_mnist_is_hashed_as_well_as_all_of_it_at_once():
     mnist = load_dataset("mnist")
     X = mnist.X.reshape(len(mnist), -1)[:60_000].astype(np.float32)

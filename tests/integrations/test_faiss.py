@@ -1,7 +1,6 @@
 """faiss gives our distances, holds our ids, and gives both back."""
 
 import doctest
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -220,7 +219,6 @@ def test_bad_input_is_refused_with_what_was_wrong():
 
 
 @pytest.mark.real
-@pytest.mark.skipif("HASHLEARN_DATA" not in os.environ, reason="HASHLEARN_DATA is not set")
 def test_approximate_indexes_find_most_codes_of_sentences():
     sentences = hashlearn.load_dataset("newsgroups20_minilm")
     hasher = ITQ(64, random_state=0).fit(sentences.X[:11314])

@@ -1,7 +1,5 @@
 """An index of faiss computes the codes of a linear model, but for rounding at 0."""
 
-import os
-
 import faiss
 import numpy as np
 import pytest
@@ -126,7 +124,6 @@ def test_models_that_are_not_linear_are_refused():
 
 
 @pytest.mark.real
-@pytest.mark.skipif("HASHLEARN_DATA" not in os.environ, reason="HASHLEARN_DATA is not set")
 def test_faiss_computes_the_codes_of_sentences():
     sentences = hashlearn.load_dataset("newsgroups20_minilm")
     hasher = ITQ(128, random_state=0).fit(sentences.X[:11314])

@@ -2,7 +2,6 @@
 
 import doctest
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -270,7 +269,6 @@ def test_a_file_that_is_damaged_within_leaves_all_as_it_was(is_there, database, 
 
 
 @pytest.mark.real
-@pytest.mark.skipif("HASHLEARN_DATA" not in os.environ, reason="HASHLEARN_DATA is not set")
 def test_lists_of_lancedb_find_most_codes_of_sentences(database):
     sentences = hashlearn.load_dataset("newsgroups20_minilm")
     hasher = ITQ(64, random_state=0).fit(sentences.X[:11314])

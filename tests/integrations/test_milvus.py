@@ -1,6 +1,5 @@
 import doctest
 import itertools
-import os
 import sys
 from pathlib import Path
 
@@ -387,8 +386,6 @@ def test_sources_are_added_batch_by_batch(uri, name):
 
 @pytest.mark.real
 def test_sentences_are_found_as_in_a_folder(uri, name, tmp_path):
-    if not os.environ.get("HASHLEARN_DATA"):
-        pytest.skip("HASHLEARN_DATA is not set")
     X = load_dataset("newsgroups20_minilm").X[:2000]
     hasher = get_method("itq")(64, random_state=0).fit(X)
     with (

@@ -1,6 +1,5 @@
 """Codes in PostgreSQL with pgvector: the same codes, the same neighbours."""
 
-import os
 import re
 from itertools import count
 from pathlib import Path
@@ -408,7 +407,6 @@ def test_a_query_is_written_for_the_program_that_sends_it(query):
 
 
 @pytest.mark.real
-@pytest.mark.skipif("HASHLEARN_DATA" not in os.environ, reason="HASHLEARN_DATA is not set")
 def test_no_bit_differs_on_real_sentences(postgres, tmp_path, name):
     n_bits = 64
     vectors = hashlearn.load_dataset("newsgroups20_minilm").X[::4]

@@ -1,7 +1,6 @@
 """usearch gives our distances, holds our codes under our ids, and gives them back."""
 
 import doctest
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -171,7 +170,6 @@ def test_indexes_that_give_no_codes_or_larger_keys_are_refused():
 
 
 @pytest.mark.real
-@pytest.mark.skipif("HASHLEARN_DATA" not in os.environ, reason="HASHLEARN_DATA is not set")
 def test_the_graph_finds_most_codes_of_sentences():
     sentences = hashlearn.load_dataset("newsgroups20_minilm")
     hasher = ITQ(64, random_state=0).fit(sentences.X[:11314])
