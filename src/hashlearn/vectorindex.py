@@ -16,6 +16,7 @@ from hashlearn.factors import correction_factors, read_factors, write_factors
 from hashlearn.index import HammingIndex
 from hashlearn.index.bitmaps import as_bitmap
 from hashlearn.index.limits import MAX_K, check_integer
+from hashlearn.index.ranking import candidates_for
 from hashlearn.index.weighted import nearest_weighted
 from hashlearn.models import Model, hasher_of, steps_of
 from hashlearn.originals import Kept, Originals, Rows
@@ -33,8 +34,6 @@ _Distances = Callable[[int, NDArray[np.int64]], NDArray[np.float64]]
 _MODEL, _INDEX, _FACTORS, _ORIGINALS = (
     "hasher.model", "codes.index", "factors.safetensors", "originals.safetensors",
 )  # fmt: skip
-_CANDIDATES = 10, 100
-"""Exact re-ranking chooses from so many vectors for each wanted one, from so many at least."""
 
 
 class VectorIndex:
@@ -229,7 +228,7 @@ class VectorIndex:
     def _n_candidates(self, k: int, wanted: int | None) -> int:
         """Check or choose a number of candidates; more than there are vectors are never needed."""
         if wanted is None:
-            wanted = max(_CANDIDATES[0] * k, _CANDIDATES[1])
+            wanted = candidates_for(k)
         elif check_integer(wanted, "n_candidates", 1, MAX_K) < k:
             raise ValueError(f"n_candidates must be at least k={k}, got {wanted}")
         return min(wanted, max(k, len(self)))

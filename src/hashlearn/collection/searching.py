@@ -14,11 +14,8 @@ from hashlearn.collection.database import Database, ids_with, items_with
 from hashlearn.collection.filters import Where, select_ids
 from hashlearn.collection.items import Found, Hit, Item
 from hashlearn.index import HammingIndex
-from hashlearn.index.ranking import weighted_distances
+from hashlearn.index.ranking import candidates_for, weighted_distances
 from hashlearn.results import NO_ID, Neighbors
-
-_CANDIDATES = 10, 100
-"""Re-ranking chooses from so many items for each wanted one, and from so many at least."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,22 +119,6 @@ def hits_of(query: Query, items: Sequence[Item], distances: NDArray[Any]) -> lis
     ]
 
 
-def n_candidates(k: int) -> int:
-    """Tell from how many items re-ranking chooses.
-
-    Parameters
-    ----------
-    k : int
-        How many are wanted.
-
-    Returns
-    -------
-    int
-        Number of the nearest by Hamming distance.
-    """
-    return max(_CANDIDATES[0] * k, _CANDIDATES[1])
-
-
 def check_extent(k: Any, radius: Any) -> None:
     """Check how many items are asked for.
 
@@ -201,7 +182,7 @@ def _nearest(
         near = index.search_radius(query.code[None], min(radius or 0, index.n_bits), mask=mask)
         ids, distances = near.ids, near.distances
     else:
-        least = k if query.values is None else n_candidates(k)
+        least = k if query.values is None else candidates_for(k)
         nearest = index.search(query.code[None], least, mask=mask)
         ids, distances = nearest.ids[0], nearest.distances[0]
         kept = (ids != NO_ID) & (distances <= (index.n_bits if radius is None else radius))

@@ -10,6 +10,27 @@ from hashlearn.index.weighted import as_whole, weighted_sums
 from hashlearn.results import NO_ID, Neighbors
 
 
+def candidates_for(k: int) -> int:
+    """Choose how many of the nearest codes another distance orders anew.
+
+    Parameters
+    ----------
+    k : int
+        How many items are wanted.
+
+    Returns
+    -------
+    int
+        Ten for each, a hundred at least.
+
+    Examples
+    --------
+    >>> candidates_for(5), candidates_for(50)
+    (100, 500)
+    """
+    return max(10 * k, 100)
+
+
 def weighted_distances(
     values: NDArray[np.float64], codes: NDArray[np.uint8]
 ) -> NDArray[np.float64]:

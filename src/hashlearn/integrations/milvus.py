@@ -31,8 +31,8 @@ from hashlearn.collection.entries import (
 )
 from hashlearn.collection.filters import Where, fields_of
 from hashlearn.collection.items import Added, Content, Found, Item
-from hashlearn.collection.searching import Query, hits_of, n_candidates
-from hashlearn.index.ranking import weighted_distances
+from hashlearn.collection.searching import Query, hits_of
+from hashlearn.index.ranking import candidates_for, weighted_distances
 from hashlearn.integrations._milvus_client import MAX_HITS, Client
 from hashlearn.integrations._milvus_parts import PART_FIELDS, Parts, place_of, sizes_in
 from hashlearn.integrations._milvus_search import ALL, filter_of, ids_in_order, nearest
@@ -622,7 +622,7 @@ class MilvusCollection(BaseCollection):
         start = perf_counter()
         n = wanted
         if wanted is not None and asked.values is not None:
-            n = min(n_candidates(wanted), MAX_HITS)
+            n = min(candidates_for(wanted), MAX_HITS)
         places, ids, distances = nearest(
             self._client, self.name, asked.code, k=n, radius=radius, filter=filter
         )
