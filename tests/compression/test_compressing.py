@@ -90,6 +90,17 @@ def test_others_of_as_many_bytes_stand_beside_it(made):
     assert lengths == {8, 16, 32}
 
 
+def test_what_was_tried_is_not_fitted_again(made):
+    _, result = made
+    rows = [(row.name, row.ranking) for row in result.measured]
+    assert len(set(rows)) == len(rows)
+    seconds = {row.name: row.train_seconds for row in result.measured}
+    tried = {trial["label"]: trial["fit_seconds"] for trial in result.trials if not trial["note"]}
+    assert {"PCA-sign", "ITQ"} <= {*seconds} & {*tried}
+    assert all(seconds[name] == tried[name] for name in {*seconds} & {*tried})
+    assert all(row.train_seconds > 0 for row in result.curve)
+
+
 def test_the_page_and_its_figures_say_what_was_measured(made):
     folder, result = made
     page = (folder / "report.html").read_text(encoding="utf-8")
@@ -168,10 +179,11 @@ def test_what_cannot_be_compressed_is_refused(tmp_path):
 
 
 def test_the_candidate_that_finds_most_is_chosen(monkeypatch):
-    monkeypatch.setattr(choosing, "_STEPS", 230)
+    monkeypatch.setattr(choosing, "_STEPS", 40)
+    monkeypatch.setattr(choosing, "_FEWEST_STEPS", 30)
     best, trials = choose(X[:1000], X[1000:1100], 16, seconds=1e6)
     assert [trial.candidate.label for trial in trials] == [
-        "random directions", "principal components", "ITQ", "NeighborMatching",
+        "random directions", "PCA-sign", "ITQ", "NeighborMatching",
     ]  # fmt: skip
     assert best.score >= max(trial.score for trial in trials) - 0.002
     near = NearestSoFar(X[1000:1100], 10)
@@ -184,13 +196,14 @@ def test_the_candidate_that_finds_most_is_chosen(monkeypatch):
 
 
 def test_steps_are_as_many_as_there_is_time_for(monkeypatch):
-    monkeypatch.setattr(choosing, "_STEPS", 230)
+    monkeypatch.setattr(choosing, "_STEPS", 40)
+    monkeypatch.setattr(choosing, "_FEWEST_STEPS", 30)
     *_, learned = candidates(16, 24, 1000)
     short = try_candidate(learned, X, 16, perf_counter() + 0.01, 0)
     assert short.hasher is None
     assert re.match(r"there was time for \d+ steps only", short.note)
     long = try_candidate(learned, X, 16, np.inf, 0)
-    assert long.hasher.n_steps == 230
+    assert long.hasher.n_steps == 40
 
 
 def test_a_method_that_fails_is_left_out_with_its_reason():

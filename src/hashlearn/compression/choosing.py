@@ -135,7 +135,7 @@ def candidates(n_bits: int, n_features: int, n_samples: int) -> Iterator[Candida
     """
     yield Candidate("random directions", "lsh", {"orthogonal": True})
     if n_bits <= min(n_features, n_samples):
-        yield Candidate("principal components", "itq", {"rotation": "identity"})
+        yield Candidate("PCA-sign", "itq", {"rotation": "identity"})
         yield Candidate("ITQ", "itq", {})
     # Neighbours are sought in batches: 20 of 20,000 vectors are the nearest of 512 to one another.
     yield Candidate(

@@ -216,7 +216,9 @@ def compress(
         n_vectors = len(vectors)
         del vectors
         clock.stop("encoding")
-        measured = _measure(best, n_bits, source, draw, factors, n_judged, metric, progress, say)
+        measured = _measure(
+            best, trials, n_bits, source, draw, factors, n_judged, metric, progress, say
+        )
         clock.stop("comparing")
         curve = _curve(best, n_bits, draw, _CURVE_PART * seconds, random_state, say)
         clock.stop("comparing lengths")
@@ -314,6 +316,7 @@ def _judged(
 
 def _measure(
     best: Trial,
+    trials: list[Trial],
     n_bits: int,
     source: Source,
     draw: _Draw,
@@ -326,11 +329,14 @@ def _measure(
     """Compare the codes with others of as many bytes, on the test queries."""
     rankings = ("hamming", RERANKED, "values", *(["factors"] if factors else []))
     own = Codes(best.candidate.label, best.fitted, rankings, is_fitted=True)
-    contestants: list[Contestant] = [own]
-    others = baselines(n_bits, draw.sample.shape[1], rotated=False)
-    contestants += [other for other in others if other.name != own.name]
+    tried = {trial.candidate.label: trial for trial in trials if trial.hasher is not None}
+    others = baselines(
+        n_bits, draw.sample.shape[1], rotated=False,
+        fitted={name: trial.fitted for name, trial in tried.items()},
+    )  # fmt: skip
+    contestants = [own, *(other for other in others if other.name != own.name)]
     seconds = _train(contestants, draw.sample, say)
-    seconds[own.name] = best.fit_seconds
+    seconds |= {name: trial.fit_seconds for name, trial in tried.items()}
     near = NearestSoFar(draw.test, max(RANKS))
     for X in _judged(source, draw, n_judged, metric, progress):
         near.add(X)
@@ -390,15 +396,15 @@ def _curve(
     for length in lengths:
         say(f"comparing codes of {length} bits")
         trial = best
-        if length != n_bits:
-            end = perf_counter() + seconds / (len(lengths) - 1)
+        if length != n_bits or len(X) < len(draw.sample):
+            end = perf_counter() + seconds / len(lengths)
             trial = try_candidate(best.candidate, X, length, end, random_state)
-        contestants: list[Contestant] = []
-        if trial.hasher is not None:
-            contestants.append(Codes(best.candidate.label, trial.hasher, is_fitted=True))
+        name = best.candidate.label
         others = baselines(length, X.shape[1], rotated=False)
-        contestants += [other for other in others if other.name != best.candidate.label]
-        train_seconds = _train(contestants, X, lambda _: None)
+        contestants = [other for other in others if other.name != name]
+        if trial.hasher is not None:
+            contestants.insert(0, Codes(name, trial.hasher, is_fitted=True))
+        train_seconds = _train(contestants, X, lambda _: None) | {name: trial.fit_seconds}
         for contestant in contestants:
             contestant.add(X)
         measured += _search(contestants, length, draw.test, near.ids, train_seconds)
