@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from hashlearn import models
 from hashlearn.codes import check_codes
@@ -65,14 +65,15 @@ class BaseCollection(ABC):
         metadata: Sequence[Mapping[str, Any]] | None = None,
         in_files: bool = False,
     ) -> Added:
-        """Add items; as :meth:`hashlearn.collection.Collection.add` says.
+        """Add items: all, or after an error none.
 
         Parameters
         ----------
         items : sequence of ndarray or of str, or ndarray
-            Images, texts or vectors.
+            Images, uint8 of shape (h, w) or (h, w, c), of any size; texts; or vectors, (n, d).
         keys : sequence of str, default=None
-            A name for each. None makes one of what the item is.
+            A name for each. None makes one of what the item is, so that the same item is added
+            once.
         sources : sequence of str or None, default=None
             Where each comes from.
         captions : sequence of str or None, default=None
@@ -80,14 +81,89 @@ class BaseCollection(ABC):
         labels : sequence of str or None, default=None
             Class of each.
         metadata : sequence of mapping, default=None
-            Whatever else is known of each.
+            Whatever else is known of each, as values that JSON can hold.
         in_files : bool, default=False
-            Whether `sources` are the paths of the images.
+            Whether `sources` are the paths of the images. Then the collection has no copy of them,
+            only small pictures.
 
         Returns
         -------
         Added
-            How many are new.
+            How many are new. Items that are there already, the same in everything, are left as they
+            are and not encoded again.
+
+        Raises
+        ------
+        TypeError
+            If something has the wrong type.
+        KeysTakenError
+            If a key is there with another item.
+        ValueError
+            If a key is given twice, numbers do not agree, or the items are not what the hasher
+            takes.
+        OSError
+            If nothing can be written: the collection is open for reading only, or what keeps it
+            refuses or cannot be reached.
+        """
+
+    @abstractmethod
+    def update(
+        self,
+        keys: Sequence[str],
+        items: Any = None,
+        *,
+        sources: Sequence[str | None] | None = None,
+        captions: Sequence[str | None] | None = None,
+        labels: Sequence[str | None] | None = None,
+        metadata: Sequence[Mapping[str, Any]] | None = None,
+    ) -> None:
+        """Change items that are there: all, or after an error none.
+
+        Parameters
+        ----------
+        keys : sequence of str
+            Their keys.
+        items : sequence of ndarray or of str, or ndarray, default=None
+            The items anew, as in :meth:`add`. None leaves them.
+        sources : sequence of str or None, default=None
+            As in :meth:`add`. None leaves them, and so below.
+        captions : sequence of str or None, default=None
+            As in :meth:`add`.
+        labels : sequence of str or None, default=None
+            As in :meth:`add`.
+        metadata : sequence of mapping, default=None
+            As in :meth:`add`; replaces all metadata of an item.
+
+        Raises
+        ------
+        KeyError
+            If a key is not there; names some.
+        TypeError
+            If something has the wrong type.
+        ValueError
+            If a key is given twice, numbers do not agree, or the items are not what the hasher
+            takes; or `sources` change of images that are in files, and not the items.
+        OSError
+            If nothing can be written: the collection is open for reading only, or what keeps it
+            refuses or cannot be reached.
+        """
+
+    @abstractmethod
+    def remove(self, keys: Sequence[str]) -> None:
+        """Remove items: all, or after an error none.
+
+        Parameters
+        ----------
+        keys : sequence of str
+            Their keys.
+
+        Raises
+        ------
+        KeyError
+            If one is not there; names some.
+        OSError
+            If nothing can be written: the collection is open for reading only, or what keeps it
+            refuses or cannot be reached.
         """
 
     @abstractmethod
@@ -108,6 +184,110 @@ class BaseCollection(ABC):
         ------
         KeyError
             If one is not there; names some.
+        """
+
+    @abstractmethod
+    def list(
+        self, n: int = 100, *, after: str | None = None, where: Where | None = None
+    ) -> list[Item]:
+        """Read items in the order in which they were added.
+
+        Parameters
+        ----------
+        n : int, default=100
+            How many at most.
+        after : str, default=None
+            Key of the item after which to begin. None begins with the first.
+        where : mapping, default=None
+            Conditions, as :func:`~hashlearn.collection.filters.select_ids` takes them.
+
+        Returns
+        -------
+        list of Item
+            The items.
+
+        Raises
+        ------
+        KeyError
+            If there is no item `after`.
+        TypeError
+            If a condition has the wrong type.
+        ValueError
+            If a condition is malformed.
+        """
+
+    @abstractmethod
+    def with_ids(self, ids: ArrayLike) -> dict[int, Item]:
+        """Read items by their ids in the index.
+
+        Parameters
+        ----------
+        ids : array-like of shape (n,), int
+            Ids.
+
+        Returns
+        -------
+        dict of int to Item
+            The items; those that are not there are left out.
+        """
+
+    @abstractmethod
+    def ids(self, where: Where | None = None) -> NDArray[np.int64]:
+        """Give the ids in the index of the items for which conditions hold.
+
+        Parameters
+        ----------
+        where : mapping, default=None
+            Conditions, as in :meth:`list`. None gives all.
+
+        Returns
+        -------
+        ndarray of shape (n,), int64
+            Ids, rising.
+
+        Raises
+        ------
+        TypeError
+            If a condition has the wrong type.
+        ValueError
+            If a condition is malformed.
+        """
+
+    @abstractmethod
+    def count(self, where: Where | None = None) -> int:
+        """Count items.
+
+        Parameters
+        ----------
+        where : mapping, default=None
+            Conditions, as in :meth:`list`. None counts all.
+
+        Returns
+        -------
+        int
+            Number of items.
+
+        Raises
+        ------
+        TypeError
+            If a condition has the wrong type.
+        ValueError
+            If a condition is malformed.
+        """
+
+    @abstractmethod
+    def fields(self, n_values: int = 50) -> dict[str, dict[Any, int]]:
+        """Count the values by which items can be found.
+
+        Parameters
+        ----------
+        n_values : int, default=50
+            How many values of a field at most, the most frequent ones.
+
+        Returns
+        -------
+        dict of str to dict
+            For ``label`` and each field of the metadata, values and how many items have them.
         """
 
     @abstractmethod
@@ -171,8 +351,9 @@ class BaseCollection(ABC):
         ValueError
             If the data cannot be read, are not what the hasher takes, or a key is there with
             another item (`KeysTakenError`).
-        PermissionError
-            If the collection is open for reading only.
+        OSError
+            If nothing can be written: the collection is open for reading only, or what keeps it
+            refuses or cannot be reached.
         """
         self._check_writable()
         if not isinstance(data, Source):

@@ -266,7 +266,7 @@ class Collection(BaseCollection):
             )
         return _State(model, HammingIndex(n_bits, threads=self._threads), generation)
 
-    def add(
+    def add(  # noqa: D102 - inherited
         self,
         items: Any,
         *,
@@ -277,45 +277,6 @@ class Collection(BaseCollection):
         metadata: Sequence[Mapping[str, Any]] | None = None,
         in_files: bool = False,
     ) -> Added:
-        """Add items: all, or after an error none.
-
-        Parameters
-        ----------
-        items : sequence of ndarray or of str, or ndarray
-            Images, uint8 of shape (h, w) or (h, w, c), of any size; texts; or vectors, (n, d).
-        keys : sequence of str, default=None
-            A name for each. None makes one of what the item is, so that the same item is added
-            once.
-        sources : sequence of str or None, default=None
-            Where each comes from.
-        captions : sequence of str or None, default=None
-            What people read of each.
-        labels : sequence of str or None, default=None
-            Class of each.
-        metadata : sequence of mapping, default=None
-            Whatever else is known of each, as values that JSON can hold.
-        in_files : bool, default=False
-            Whether `sources` are the paths of the images. Then the collection has no copy of them,
-            only small pictures.
-
-        Returns
-        -------
-        Added
-            How many are new. Items that are there already, the same in everything, are left as they
-            are and not encoded again.
-
-        Raises
-        ------
-        TypeError
-            If something has the wrong type.
-        KeysTakenError
-            If a key is there with another item.
-        ValueError
-            If a key is given twice, numbers do not agree, or the items are not what the hasher
-            takes.
-        PermissionError
-            If the collection is open for reading only.
-        """
         self._database.check_writable()
         entries = make_entries(
             self.kind, items, keys=keys, sources=sources, captions=captions, labels=labels,
@@ -339,7 +300,7 @@ class Collection(BaseCollection):
             insert(connection, entries.of(places).rows, codes[places], [kept[i] for i in places])
         return len(places)
 
-    def update(
+    def update(  # noqa: D102 - inherited
         self,
         keys: Sequence[str],
         items: Any = None,
@@ -349,35 +310,6 @@ class Collection(BaseCollection):
         labels: Sequence[str | None] | None = None,
         metadata: Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
-        """Change items that are there: all, or after an error none.
-
-        Parameters
-        ----------
-        keys : sequence of str
-            Their keys.
-        items : sequence of ndarray or of str, or ndarray, default=None
-            The items anew, as in :meth:`add`. None leaves them.
-        sources : sequence of str or None, default=None
-            As in :meth:`add`. None leaves them, and so below.
-        captions : sequence of str or None, default=None
-            As in :meth:`add`.
-        labels : sequence of str or None, default=None
-            As in :meth:`add`.
-        metadata : sequence of mapping, default=None
-            As in :meth:`add`; replaces all metadata of an item.
-
-        Raises
-        ------
-        KeyError
-            If a key is not there; names some.
-        TypeError
-            If something has the wrong type.
-        ValueError
-            If a key is given twice, numbers do not agree, or the items are not what the hasher
-            takes; or `sources` change of images that are in files, and not the items.
-        PermissionError
-            If the collection is open for reading only.
-        """
         self._database.check_writable()
         names, n = check_keys(keys), len(keys)
         columns = (
@@ -404,21 +336,7 @@ class Collection(BaseCollection):
             delete(connection, ids)
             insert(connection, merged(names, known, digests, *columns), codes, kept)
 
-    def remove(self, keys: Sequence[str]) -> None:
-        """Remove items: all, or after an error none.
-
-        Parameters
-        ----------
-        keys : sequence of str
-            Their keys.
-
-        Raises
-        ------
-        KeyError
-            If one is not there; names some.
-        PermissionError
-            If the collection is open for reading only.
-        """
+    def remove(self, keys: Sequence[str]) -> None:  # noqa: D102 - inherited
         names = check_keys(keys)
         with self._database.writing() as connection:
             delete(connection, ids_of(connection, names))
@@ -437,24 +355,7 @@ class Collection(BaseCollection):
                     return
                 # another process has put in another hasher in the meantime
 
-    def get(self, keys: Sequence[str]) -> list[Item]:
-        """Read items.
-
-        Parameters
-        ----------
-        keys : sequence of str
-            Their keys.
-
-        Returns
-        -------
-        list of Item
-            In the order of the keys.
-
-        Raises
-        ------
-        KeyError
-            If one is not there; names some.
-        """
+    def get(self, keys: Sequence[str]) -> list[Item]:  # noqa: D102 - inherited
         with self._database.naming():
             ids = ids_of(self._database.reader, keys)
             found = items_with(self._database.reader, ids)
@@ -462,34 +363,9 @@ class Collection(BaseCollection):
             raise KeyError(f"there is no item {missing[0]!r}")  # it went between the two
         return [found[id_] for id_ in ids]
 
-    def list(
+    def list(  # noqa: D102 - inherited
         self, n: int = 100, *, after: str | None = None, where: Where | None = None
     ) -> list[Item]:
-        """Read items in the order in which they were added.
-
-        Parameters
-        ----------
-        n : int, default=100
-            How many at most.
-        after : str, default=None
-            Key of the item after which to begin. None begins with the first.
-        where : mapping, default=None
-            Conditions, as :func:`~hashlearn.collection.filters.select_ids` takes them.
-
-        Returns
-        -------
-        list of Item
-            The items.
-
-        Raises
-        ------
-        KeyError
-            If there is no item `after`.
-        TypeError
-            If a condition has the wrong type.
-        ValueError
-            If a condition is malformed.
-        """
         check_scalar(n, "n", Integral, min_val=0)
         with self._database.naming():
             first = -1 if after is None else ids_of(self._database.reader, [after])[0]
@@ -500,80 +376,18 @@ class Collection(BaseCollection):
             found = items_with(self._database.reader, [id_ for (id_,) in rows])
         return [found[id_] for (id_,) in rows if id_ in found]
 
-    def with_ids(self, ids: ArrayLike) -> dict[int, Item]:
-        """Read items by their ids in the index.
-
-        Parameters
-        ----------
-        ids : array-like of shape (n,), int
-            Ids.
-
-        Returns
-        -------
-        dict of int to Item
-            The items; those that are not there are left out.
-        """
+    def with_ids(self, ids: ArrayLike) -> dict[int, Item]:  # noqa: D102 - inherited
         with self._database.naming():
             return items_with(self._database.reader, np.asarray(ids, np.int64).tolist())
 
-    def ids(self, where: Where | None = None) -> NDArray[np.int64]:
-        """Give the ids in the index of the items for which conditions hold.
-
-        Parameters
-        ----------
-        where : mapping, default=None
-            Conditions, as in :meth:`list`. None gives all.
-
-        Returns
-        -------
-        ndarray of shape (n,), int64
-            Ids, rising.
-
-        Raises
-        ------
-        TypeError
-            If a condition has the wrong type.
-        ValueError
-            If a condition is malformed.
-        """
+    def ids(self, where: Where | None = None) -> NDArray[np.int64]:  # noqa: D102 - inherited
         return ids_where(self._database, where or {})
 
-    def count(self, where: Where | None = None) -> int:
-        """Count items.
-
-        Parameters
-        ----------
-        where : mapping, default=None
-            Conditions, as in :meth:`list`. None counts all.
-
-        Returns
-        -------
-        int
-            Number of items.
-
-        Raises
-        ------
-        TypeError
-            If a condition has the wrong type.
-        ValueError
-            If a condition is malformed.
-        """
+    def count(self, where: Where | None = None) -> int:  # noqa: D102 - inherited
         sql, parameters = select_ids(where or {})
         return int(self._database.read(f"SELECT count(*) FROM ({sql})", parameters)[0][0])
 
-    def fields(self, n_values: int = 50) -> dict[str, dict[Any, int]]:
-        """Count the values by which items can be found.
-
-        Parameters
-        ----------
-        n_values : int, default=50
-            How many values of a field at most, the most frequent ones.
-
-        Returns
-        -------
-        dict of str to dict
-            For ``label`` and each field of the metadata, values and how many items have them.
-        """
+    def fields(self, n_values: int = 50) -> dict[str, dict[Any, int]]:  # noqa: D102 - inherited
         rows = self._database.read(
             "SELECT name, value, n FROM (SELECT name, value, count(*) AS n, row_number() OVER "
             "(PARTITION BY name ORDER BY count(*) DESC, value) AS place FROM fields "
@@ -585,24 +399,7 @@ class Collection(BaseCollection):
             found.setdefault(name, {})[value] = n
         return found
 
-    def content(self, key: str) -> Content | None:
-        """Read what is kept of an item itself.
-
-        Parameters
-        ----------
-        key : str
-            Its key.
-
-        Returns
-        -------
-        Content or None
-            A picture, a text or a vector; None of a vector of which nothing is kept.
-
-        Raises
-        ------
-        KeyError
-            If there is no such item.
-        """
+    def content(self, key: str) -> Content | None:  # noqa: D102 - inherited
         with self._database.naming():
             (id_,) = ids_of(self._database.reader, [key])
             return contents_with(self._database.reader, [id_]).get(id_)

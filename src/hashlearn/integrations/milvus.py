@@ -313,7 +313,7 @@ class MilvusCollection(BaseCollection):
         self._last_id = ids[-1]
         return ids
 
-    def add(
+    def add(  # noqa: D102 - inherited
         self,
         items: Any,
         *,
@@ -324,45 +324,6 @@ class MilvusCollection(BaseCollection):
         metadata: Sequence[Mapping[str, Any]] | None = None,
         in_files: bool = False,
     ) -> Added:
-        """Add items: all, or after an error none.
-
-        Parameters
-        ----------
-        items : sequence of ndarray or of str, or ndarray
-            Images, uint8 of shape (h, w) or (h, w, c), of any size; texts; or vectors, (n, d).
-        keys : sequence of str, default=None
-            A name for each. None makes one of what the item is, so that the same item is added
-            once.
-        sources : sequence of str or None, default=None
-            Where each comes from.
-        captions : sequence of str or None, default=None
-            What people read of each.
-        labels : sequence of str or None, default=None
-            Class of each.
-        metadata : sequence of mapping, default=None
-            Whatever else is known of each, as values that JSON can hold.
-        in_files : bool, default=False
-            Whether `sources` are the paths of the images. Then the collection has no copy of them,
-            only small pictures.
-
-        Returns
-        -------
-        Added
-            How many are new. Items that are there already, the same in everything, are left as they
-            are and not encoded again.
-
-        Raises
-        ------
-        TypeError
-            If something has the wrong type.
-        KeysTakenError
-            If a key is there with another item.
-        ValueError
-            If a key is given twice, numbers do not agree, or the items are not what the hasher
-            takes.
-        OSError
-            If Milvus refuses or cannot be reached.
-        """
         entries = make_entries(
             self.kind, items, keys=keys, sources=sources, captions=captions, labels=labels,
             metadata=metadata,
@@ -378,7 +339,7 @@ class MilvusCollection(BaseCollection):
             self._write(new.rows, self._new_ids(len(new)), [c.tobytes() for c in codes], kept)
         return Added(len(new), len(entries) - len(new))
 
-    def update(
+    def update(  # noqa: D102 - inherited
         self,
         keys: Sequence[str],
         items: Any = None,
@@ -388,35 +349,6 @@ class MilvusCollection(BaseCollection):
         labels: Sequence[str | None] | None = None,
         metadata: Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
-        """Change items that are there: all, or after an error none.
-
-        Parameters
-        ----------
-        keys : sequence of str
-            Their keys.
-        items : sequence of ndarray or of str, or ndarray, default=None
-            The items anew, as in :meth:`add`. None leaves them.
-        sources : sequence of str or None, default=None
-            As in :meth:`add`. None leaves them, and so below.
-        captions : sequence of str or None, default=None
-            As in :meth:`add`.
-        labels : sequence of str or None, default=None
-            As in :meth:`add`.
-        metadata : sequence of mapping, default=None
-            As in :meth:`add`; replaces all metadata of an item.
-
-        Raises
-        ------
-        KeyError
-            If a key is not there; names some.
-        TypeError
-            If something has the wrong type.
-        ValueError
-            If a key is given twice, numbers do not agree, or the items are not what the hasher
-            takes; or `sources` change of images that are in files, and not the items.
-        OSError
-            If Milvus refuses or cannot be reached.
-        """
         names, n = check_keys(keys), len(keys)
         columns = (
             None if sources is None else check_texts("sources", sources, n),
@@ -443,58 +375,15 @@ class MilvusCollection(BaseCollection):
         self._write(rows, self._new_ids(n), [code.tobytes() for code in codes], kept)
         self._parts.delete(sizes_in(records))
 
-    def remove(self, keys: Sequence[str]) -> None:
-        """Remove items: all, or after an error none.
-
-        Parameters
-        ----------
-        keys : sequence of str
-            Their keys.
-
-        Raises
-        ------
-        KeyError
-            If one is not there; names some.
-        OSError
-            If Milvus refuses or cannot be reached.
-        """
+    def remove(self, keys: Sequence[str]) -> None:  # noqa: D102 - inherited
         records = self._records_of(check_keys(keys), ["state"])
         self._client.delete(self.name, [record["pk"] for record in records])
         self._parts.delete(sizes_in(records))
 
-    def get(self, keys: Sequence[str]) -> list[Item]:
-        """Read items.
-
-        Parameters
-        ----------
-        keys : sequence of str
-            Their keys.
-
-        Returns
-        -------
-        list of Item
-            In the order of the keys.
-
-        Raises
-        ------
-        KeyError
-            If one is not there; names some.
-        """
+    def get(self, keys: Sequence[str]) -> list[Item]:  # noqa: D102 - inherited
         return [item_of(record) for record in self._records_of(keys, ITEM)]
 
-    def with_ids(self, ids: ArrayLike) -> dict[int, Item]:
-        """Read items by their ids in the index.
-
-        Parameters
-        ----------
-        ids : array-like of shape (n,), int
-            Ids.
-
-        Returns
-        -------
-        dict of int to Item
-            The items; those that are not there are left out.
-        """
+    def with_ids(self, ids: ArrayLike) -> dict[int, Item]:  # noqa: D102 - inherited
         wanted = np.asarray(ids, np.int64).tolist()
         found: dict[int, Item] = {}
         for start in range(0, len(wanted), 200):
@@ -503,63 +392,13 @@ class MilvusCollection(BaseCollection):
             found |= {row["id"]: item_of(row) for row in rows}
         return found
 
-    def ids(self, where: Where | None = None) -> NDArray[np.int64]:
-        """Give the ids in the index of the items for which conditions hold.
-
-        Parameters
-        ----------
-        where : mapping, default=None
-            Conditions, as in :meth:`list`. None gives all.
-
-        Returns
-        -------
-        ndarray of shape (n,), int64
-            Ids, rising.
-
-        Raises
-        ------
-        TypeError
-            If a condition has the wrong type.
-        ValueError
-            If a condition is malformed.
-        """
+    def ids(self, where: Where | None = None) -> NDArray[np.int64]:  # noqa: D102 - inherited
         return np.array([id_ for id_, _ in self._in_order(where, -1, ALL)], np.int64)
 
-    def count(self, where: Where | None = None) -> int:
-        """Count items.
-
-        Parameters
-        ----------
-        where : mapping, default=None
-            Conditions, as in :meth:`list`. None counts all.
-
-        Returns
-        -------
-        int
-            Number of items.
-
-        Raises
-        ------
-        TypeError
-            If a condition has the wrong type.
-        ValueError
-            If a condition is malformed.
-        """
+    def count(self, where: Where | None = None) -> int:  # noqa: D102 - inherited
         return self._client.count(self.name, self._filter(where))
 
-    def fields(self, n_values: int = 50) -> dict[str, dict[Any, int]]:
-        """Count the values by which items can be found.
-
-        Parameters
-        ----------
-        n_values : int, default=50
-            How many values of a field at most, the most frequent ones.
-
-        Returns
-        -------
-        dict of str to dict
-            For ``label`` and each field of the metadata, values and how many items have them.
-        """
+    def fields(self, n_values: int = 50) -> dict[str, dict[Any, int]]:  # noqa: D102 - inherited
         check_scalar(n_values, "n_values", Integral, min_val=1)
         counted: dict[str, Counter[Any]] = {}
         places = [place for _, place in self._in_order(None, -1, ALL)]
@@ -576,24 +415,7 @@ class MilvusCollection(BaseCollection):
             for field in sorted(counted)
         }
 
-    def content(self, key: str) -> Content | None:
-        """Read what is kept of an item itself.
-
-        Parameters
-        ----------
-        key : str
-            Its key.
-
-        Returns
-        -------
-        Content or None
-            A picture, a text or a vector; None of a vector of which nothing is kept.
-
-        Raises
-        ------
-        KeyError
-            If there is no such item.
-        """
+    def content(self, key: str) -> Content | None:  # noqa: D102 - inherited
         (record,) = self._records_of([key], ["state"])
         said = content_in(record)
         if said is None:
@@ -638,34 +460,9 @@ class MilvusCollection(BaseCollection):
         hits = hits_of(asked, items, distances)
         return Found(asked.code, self.n_bits, tuple(hits[:k]), seconds)
 
-    def list(
+    def list(  # noqa: D102 - inherited
         self, n: int = 100, *, after: str | None = None, where: Where | None = None
     ) -> list[Item]:
-        """Read items in the order in which they were added.
-
-        Parameters
-        ----------
-        n : int, default=100
-            How many at most.
-        after : str, default=None
-            Key of the item after which to begin. None begins with the first.
-        where : mapping, default=None
-            Conditions, as :func:`~hashlearn.collection.filters.select_ids` takes them.
-
-        Returns
-        -------
-        list of Item
-            The items.
-
-        Raises
-        ------
-        KeyError
-            If there is no item `after`.
-        TypeError
-            If a condition has the wrong type.
-        ValueError
-            If a condition is malformed.
-        """
         check_scalar(n, "n", Integral, min_val=0)
         first = -1 if after is None else self._records_of([after], ["id"])[0]["id"]
         places = [place for _, place in self._in_order(where, first, n)]
