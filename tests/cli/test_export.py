@@ -20,7 +20,8 @@ def test_an_exported_model_gives_the_codes_that_encode_writes(run):
     images = load_dataset("photos", image_size=(8, 8)).X
     session = onnxruntime.InferenceSession("photos.onnx")
     (codes,) = session.run(["codes"], {"items": images})
-    np.testing.assert_array_equal(codes, np.load("photos-codes.npz")["codes"])
+    with np.load("photos-codes.npz") as stored:
+        np.testing.assert_array_equal(codes, stored["codes"])
 
 
 def test_a_program_is_told_what_was_written(run, folder):
@@ -45,8 +46,8 @@ def test_a_model_is_written_as_an_sql_function(run, folder):
 
 def test_codes_are_written_as_rows_for_copy(run, folder):
     told = run("export", "photos-codes.npz", "-o", "a.copy", "--table", "photos", "--json").json
-    stored = np.load("photos-codes.npz")
-    names, codes = stored["names"], codes_to_bitstrings(stored["codes"], 16)
+    with np.load("photos-codes.npz") as stored:
+        names, codes = stored["names"], codes_to_bitstrings(stored["codes"], 16)
     rows = [
         f"{i}\t{code}\t{name}\n" for i, (code, name) in enumerate(zip(codes, names, strict=True))
     ]
@@ -59,7 +60,8 @@ def test_codes_are_written_as_rows_for_copy(run, folder):
 
 
 def test_rows_of_codes_without_names_have_none(run, folder):
-    np.save("codes.npy", np.load("photos-codes.npz")["codes"])
+    with np.load("photos-codes.npz") as stored:
+        np.save("codes.npy", stored["codes"])
     assert '"items" ("id", "code") FROM STDIN' in run("export", "codes.npy", "-o", "a.copy").err
     assert (folder / "a.copy").read_text().count("\t") == 24
 

@@ -144,7 +144,8 @@ def test_features_are_what_a_network_gives_where_nothing_is_chosen(networks, nam
 def test_features_of_mobilenet_are_near_those_that_were_stored(real_data, networks, cifar10):
     images = cifar10[0][:200]
     rows = OnnxBackbone(networks / "mobilenet_v2.onnx").fit_transform(images)
-    stored = np.load(real_data / "cifar10_mobilenetv2" / "features_pca256.npz")["features"]
+    with np.load(real_data / "cifar10_mobilenetv2" / "features_pca256.npz") as arrays:
+        stored = arrays["features"]
     stored = stored[50_000:50_200].astype(np.float32)  # of the quantised network, as directions
     found, expected = (distances(values - values.mean(axis=0)) for values in (rows, stored))
     assert np.corrcoef(found, expected)[0, 1] > 0.95

@@ -101,7 +101,8 @@ def test_a_network_that_is_not_there_is_an_error_without_a_download():
 
 @pytest.mark.real
 def test_embeddings_of_posts_are_the_published_ones(minilm, real_data, tmp_path):
-    stored = np.load(real_data / "newsgroups20_minilm" / "embeddings.npz")["embeddings"]
+    with np.load(real_data / "newsgroups20_minilm" / "embeddings.npz") as arrays:
+        stored = arrays["embeddings"]
     rows = np.random.default_rng(0).choice(len(stored), 30, replace=False)
     with tarfile.open(real_data / "newsgroups20" / "20news-bydate.tar.xz") as archive:
         files = sorted((file for file in archive if file.isfile()), key=lambda file: file.name)

@@ -167,7 +167,8 @@ def test_the_shell_of_a_card_runs(tmp_path, monkeypatch, model):
         assert program == "hashlearn"
         ran = CliRunner().invoke(app, arguments)
         assert ran.exit_code == 0, ran.exception
-    np.testing.assert_array_equal(np.load("codes.npz")["codes"], model.encode(VECTORS))
+    with np.load("codes.npz") as stored:
+        np.testing.assert_array_equal(stored["codes"], model.encode(VECTORS))
     assert "items.npy" not in text.split("```sh")[0]
 
 

@@ -254,7 +254,8 @@ def test_the_model_is_loaded_once_a_worker(source, tmp_path, monkeypatch):
 
     monkeypatch.setattr(workers_module, "Worker", Counted)
     encode_parquet(linear(), source, tmp_path / "codes", column="vector", workers=2, batch_size=30)
-    assert len(set(loads.read_text().split())) == len(loads.read_text().split()) == 2
+    processes = loads.read_text().split()  # one, if it had done all before the other was there
+    assert len(set(processes)) == len(processes) <= 2
     assert sorted(map(int, calls.read_text().split())) == list(range(9))
 
 

@@ -237,7 +237,7 @@ def try_candidate(
         if candidate.by_steps:
             n_steps = _affordable(candidate, X, n_bits, end)
             if n_steps < _FEWEST_STEPS:
-                return Trial(candidate, note=f"there was time for {n_steps} steps only")
+                return Trial(candidate, note=f"no time was left for {_FEWEST_STEPS} steps")
             options = {"n_steps": n_steps}
         hasher = candidate.make(n_bits, random_state, **options).fit(X)
     except (ImportError, ValueError) as error:

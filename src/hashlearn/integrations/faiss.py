@@ -105,7 +105,8 @@ def to_faiss(
         return _inverted_lists(faiss, items, **options)
     index = _graph(faiss, items, **options) if kind == "hnsw" else _flat(faiss, items)
     if items.are_numbered:
-        index.add(items.codes)
+        if len(items.codes):  # of none, older graphs of faiss crash
+            index.add(items.codes)
         return index
     named = faiss.IndexBinaryIDMap2(index)
     named.add_with_ids(items.codes, items.ids)
