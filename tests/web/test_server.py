@@ -9,7 +9,7 @@ import threading
 import time
 from contextlib import contextmanager
 
-import httpx
+import httpx2
 import pytest
 
 from hashlearn.collection import Collection
@@ -31,7 +31,7 @@ def running(*arguments):
         while not text.endswith("}\n"):
             text += process.stdout.readline()
         told = json.loads(text)
-        with httpx.Client(base_url=f"{told['address']}/api/v1", timeout=60) as client:
+        with httpx2.Client(base_url=f"{told['address']}/api/v1", timeout=60) as client:
             yield client, process
     finally:
         process.stdout.close()
@@ -59,7 +59,7 @@ def test_what_was_acknowledged_before_a_signal_is_there_after_it(folder, workers
                 body = {"items": [{"key": f"new/{i}/{j}", "text": f"owl {i}"} for j in range(5)]}
                 try:
                     answer = client.post("/collections/animals/items", json=body)
-                except httpx.TransportError:
+                except httpx2.TransportError:
                     return
                 if answer.status_code == 201:
                     acknowledged.append(i)
