@@ -11,7 +11,14 @@ from sklearn.datasets import make_blobs
 
 import hashlearn
 from hashlearn.compression import choosing, compress
-from hashlearn.compression.choosing import Candidate, candidates, choose, try_candidate
+from hashlearn.compression.choosing import (
+    Candidate,
+    Trial,
+    best_of,
+    candidates,
+    fit_candidates,
+    try_candidate,
+)
 from hashlearn.compression.exact import NearestSoFar, neighbor_recall
 from hashlearn.compression.report import picture, ranking_words
 from hashlearn.data import open_source
@@ -146,7 +153,7 @@ def test_nothing_is_left_where_the_work_fails(source, tmp_path, monkeypatch):
     def fail(*_, **__):
         raise ValueError("enough")
 
-    monkeypatch.setattr("hashlearn.compression.compressing._measure", fail)
+    monkeypatch.setattr("hashlearn.compression.compressing._compare", fail)
     with pytest.raises(ValueError, match="enough"):
         compress(source, tmp_path / "made", 16, seconds=0)
     assert [path.name for path in tmp_path.iterdir()] == ["vectors.parquet"]
@@ -178,21 +185,60 @@ def test_what_cannot_be_compressed_is_refused(tmp_path):
         compress(open_source(tmp_path / "texts.csv", column="text"), tmp_path / "made", 8)
 
 
-def test_the_candidate_that_finds_most_is_chosen(monkeypatch):
+def test_candidates_are_judged_by_the_other_held_back_vectors_among_the_same(made):
+    """Draw the queries again as the docstring says, and search with the saved index."""
+    folder, result = made
+    vectors = hashlearn.VectorIndex.open(folder)
+    batch = open_source(folder.with_suffix(".npy")).sample(1000 + 150, 0)
+    order = np.random.RandomState(0).permutation(len(batch))
+    rows = np.setdiff1d(np.arange(len(X)), batch.rows[order[:150]])
+    rows = np.sort(np.random.RandomState(0).choice(rows, 900, replace=False))
+    validation = batch.X[order[:75]]
+    near = NearestSoFar(validation, 100)
+    near.add(X[rows])
+    (chosen,) = (trial for trial in result.trials if trial["label"] == result.method)
+    for ranking, n_candidates in [("hamming", None), ("values", 100)]:
+        found = vectors.search(
+            validation, 100, ranking=ranking, n_candidates=n_candidates, mask=rows
+        ).ids
+        for k in (10, 100):
+            expected = neighbor_recall(np.searchsorted(rows, found), near.ids, k).mean()
+            name = ranking if n_candidates is None else f"{ranking}/{n_candidates}"
+            assert chosen["recall"][f"{name}@{k}"] == pytest.approx(expected, abs=0.002)
+    scores = [trial["recall"]["values/100@10"] for trial in result.trials if trial["recall"]]
+    assert chosen["recall"]["values/100@10"] >= max(scores) - 0.002
+
+
+def test_all_candidates_are_fitted_if_there_is_time(monkeypatch):
     monkeypatch.setattr(choosing, "_STEPS", 40)
     monkeypatch.setattr(choosing, "_FEWEST_STEPS", 30)
-    best, trials = choose(X[:1000], X[1000:1100], 16, seconds=1e6)
+    trials = fit_candidates(X[:1000], 16, seconds=1e6)
     assert [trial.candidate.label for trial in trials] == [
         "random directions", "PCA-sign", "ITQ", "NeighborMatching",
     ]  # fmt: skip
-    assert best.score >= max(trial.score for trial in trials) - 0.002
-    near = NearestSoFar(X[1000:1100], 10)
-    near.add(X[:1000])
-    vectors = hashlearn.VectorIndex(best.hasher)
-    vectors.add(X[:1000])
-    found = vectors.search(X[1000:1100], 100, n_candidates=100).ids
-    expected = neighbor_recall(found, near.ids, 10).mean()
-    assert best.recall["values/100@10"] == pytest.approx(expected)
+    for trial in trials:
+        assert trial.fitted.encode(X).shape == (1500, 2)
+    monkeypatch.setattr(choosing, "try_candidate", lambda one, *_: Trial(one, note="no"))
+    with pytest.raises(ValueError, match=r"codes of 16 bits of .*: random directions: no; PCA"):
+        fit_candidates(X, 16, seconds=0)
+
+
+@pytest.mark.parametrize(
+    ("scores", "best"),
+    [
+        ((0.5, 0.6, 0.7), 2),
+        ((0.5, 0.7, 0.7015), 1),  # no worse by much, and quicker
+        ((0.7, 0.7015, 0.703), 1),  # within .002 of the best, not of the next
+        ((0.5, None, 0.4), 0),
+    ],
+)
+def test_the_quickest_of_those_that_find_most_is_chosen(scores, best):
+    trials = [
+        Trial(Candidate(str(i), "lsh", {}), object(), {"values/100@10": score})
+        if score is not None else Trial(Candidate(str(i), "lsh", {}), note="left out")
+        for i, score in enumerate(scores)
+    ]  # fmt: skip
+    assert best_of(trials) is trials[best]
 
 
 def test_steps_are_as_many_as_there_is_time_for(monkeypatch):

@@ -63,15 +63,6 @@ def test_baselines_are_signs_itq_and_quantisers_of_as_many_bytes():
     assert [contestant.name for contestant in unrotated] == names[:-1]
 
 
-def test_what_is_fitted_already_is_taken_as_it_is():
-    itq = get_method("itq")(N_BITS, random_state=3).fit(X[:300])
-    of = {one.name: one for one in baselines(N_BITS, 120, fitted={"ITQ": itq, "other": itq})}
-    assert "other" not in of
-    of["ITQ"].train(X, 0)
-    assert of["ITQ"].hasher is itq
-    assert itq.random_state == 3
-
-
 @pytest.mark.parametrize("n_features", [30, 120])
 @pytest.mark.parametrize("n_bits", [32, 64, 100, 128, 256])
 def test_quantisers_keep_the_bytes_that_they_say_and_no_more_than_the_codes(n_bits, n_features):

@@ -5,11 +5,6 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from hashlearn.compression.contestants import Codes
-from hashlearn.compression.exact import NearestSoFar, neighbor_recall
 from hashlearn.hashers import get_method
 from hashlearn.hashers.base import FloatArray, Hasher
 
@@ -27,7 +22,7 @@ _TRIED_STEPS, _CHECKS = 20, 20
 """Steps that are timed, after as many as a fit checks held-back vectors, however long it is."""
 _FEW_ROWS = 5000
 _WORTH = 0.002
-"""Recall that a method must be ahead by to replace one that takes less time."""
+"""Recall that a method must be ahead by to be preferred to one that takes less time."""
 
 Say = Callable[[str], None]
 
@@ -148,23 +143,20 @@ def candidates(n_bits: int, n_features: int, n_samples: int) -> Iterator[Candida
     )  # fmt: skip
 
 
-def choose(
+def fit_candidates(
     X: FloatArray,
-    queries: FloatArray,
     n_bits: int,
     *,
     seconds: float,
     random_state: int = 0,
     say: Say = lambda _: None,
-) -> tuple[Trial, list[Trial]]:
-    """Fit all candidates that there is time for, and choose the one that finds most neighbours.
+) -> list[Trial]:
+    """Fit all candidates that there is time for.
 
     Parameters
     ----------
     X : ndarray of shape (n, d), float32
-        Vectors to learn from and to search in.
-    queries : ndarray of shape (q, d), float32
-        Vectors held back.
+        Vectors to learn from.
     n_bits : int
         Length of the codes.
     seconds : float
@@ -176,34 +168,42 @@ def choose(
 
     Returns
     -------
-    best : Trial
-        What was chosen: the highest recall of the 10 nearest after re-ranking; within .002 of it,
-        what took least time.
-    trials : list of Trial
-        All, in the order in which they were tried.
+    list of Trial
+        What takes least time first; without recalls.
 
     Raises
     ------
     ValueError
         If no candidate can make codes of this length.
     """
-    near = NearestSoFar(queries, min(max(RANKS), len(X)))
-    near.add(X)
     end = perf_counter() + seconds
     trials: list[Trial] = []
-    best: Trial | None = None
     for candidate in candidates(n_bits, X.shape[1], len(X)):
         say(f"trying {candidate.label}")
-        trial = try_candidate(candidate, X, n_bits, end, random_state)
-        if trial.hasher is not None:
-            judge(trial, X, queries, near.ids)
-            if best is None or trial.score > best.score + _WORTH:
-                best = trial
-        trials.append(trial)
-    if best is None:
+        trials.append(try_candidate(candidate, X, n_bits, end, random_state))
+    if all(trial.hasher is None for trial in trials):
         reasons = "; ".join(f"{trial.candidate.label}: {trial.note}" for trial in trials)
         raise ValueError(f"no method makes codes of {n_bits} bits of these vectors: {reasons}")
-    return best, trials
+    return trials
+
+
+def best_of(trials: list[Trial]) -> Trial:
+    """Choose the candidate that finds most neighbours.
+
+    Parameters
+    ----------
+    trials : list of Trial
+        What was tried, what takes least time first; with recalls, if it was fitted.
+
+    Returns
+    -------
+    Trial
+        The highest recall of the 10 nearest after re-ranking; within .002 of it, what takes least
+        time.
+    """
+    fitted = [trial for trial in trials if trial.hasher is not None]
+    most = max(trial.score for trial in fitted)
+    return next(trial for trial in fitted if trial.score >= most - _WORTH)
 
 
 def try_candidate(
@@ -254,25 +254,3 @@ def _affordable(candidate: Candidate, X: FloatArray, n_bits: int, end: float) ->
         spent.append(perf_counter() - start)
     step = max(1e-6, (spent[1] - spent[0]) / _TRIED_STEPS)
     return int(max(0, min(_STEPS, (end - perf_counter()) / step)))
-
-
-def judge(trial: Trial, X: FloatArray, queries: FloatArray, neighbors: NDArray[np.int64]) -> None:
-    """Count the neighbours that a candidate finds.
-
-    Parameters
-    ----------
-    trial : Trial
-        Candidate, fitted; its recalls are set.
-    X : ndarray of shape (n, d), float32
-        Vectors to search in.
-    queries : ndarray of shape (q, d), float32
-        Vectors held back.
-    neighbors : ndarray of shape (q, k), int64
-        Their exact neighbours.
-    """
-    codes = Codes(trial.candidate.label, trial.fitted, (HAMMING, RERANKED), is_fitted=True)
-    codes.add(X)
-    for ranking in codes.rankings:
-        found = codes.search(queries, neighbors.shape[1], ranking)
-        for k in RANKS:
-            trial.recall[f"{ranking}@{k}"] = float(neighbor_recall(found, neighbors, k).mean())

@@ -16,7 +16,16 @@ from sklearn.utils import check_random_state
 from hashlearn.benchmark.provenance import provenance
 from hashlearn.codefiles import write_codes
 from hashlearn.codes import n_bytes
-from hashlearn.compression.choosing import RANKS, RERANKED, Say, Trial, choose, try_candidate
+from hashlearn.compression.choosing import (
+    HAMMING,
+    RANKS,
+    RERANKED,
+    Say,
+    Trial,
+    best_of,
+    fit_candidates,
+    try_candidate,
+)
 from hashlearn.compression.contestants import Codes, Contestant, baselines
 from hashlearn.compression.exact import NearestSoFar, neighbor_recall
 from hashlearn.data import Source
@@ -153,7 +162,7 @@ def compress(
     n_queries : int, default=1000
         Vectors held back to choose by, and as many to report with; a tenth of all at most.
     n_judged : int, default=1000000
-        Vectors that neighbours are sought in for the report, drawn at random.
+        Vectors that neighbours are sought in, drawn at random.
     random_state : int, default=0
         Seed of all draws and of the methods.
     progress : callable, default=None
@@ -203,11 +212,14 @@ def compress(
         say("reading a sample")
         draw = _Draw.of(source, n_sample, n_queries, metric, random_state)
         clock.stop("reading a sample")
-        best, trials = choose(
-            draw.sample, draw.validation, n_bits,
+        trials = fit_candidates(
+            draw.sample, n_bits,
             seconds=(1 - _CURVE_PART) * seconds, random_state=random_state, say=say,
         )  # fmt: skip
-        clock.stop("choosing a method")
+        clock.stop("learning")
+        judged = _judged(source, draw, n_judged, metric, progress)
+        best, measured = _compare(trials, n_bits, draw, judged, factors, say)
+        clock.stop("comparing")
         steps = [Normalizer().fit(draw.sample[:2])] if metric == "cosine" else []
         model = make_model(steps, best.fitted)
         vectors, names = _encode(model, source, factors, originals, progress)
@@ -216,10 +228,6 @@ def compress(
         n_vectors = len(vectors)
         del vectors
         clock.stop("encoding")
-        measured = _measure(
-            best, trials, n_bits, source, draw, factors, n_judged, metric, progress, say
-        )
-        clock.stop("comparing")
         curve = _curve(best, n_bits, draw, _CURVE_PART * seconds, random_state, say)
         clock.stop("comparing lengths")
         result = Compressed(
@@ -314,36 +322,40 @@ def _judged(
             progress("report", batch.stop, source.n_rows)
 
 
-def _measure(
-    best: Trial,
+def _compare(
     trials: list[Trial],
     n_bits: int,
-    source: Source,
     draw: _Draw,
+    judged: Iterator[FloatArray],
     factors: bool,
-    n_judged: int,
-    metric: Metric,
-    progress: Progress | None,
     say: Say,
-) -> list[Measured]:
-    """Compare the codes with others of as many bytes, on the test queries."""
-    rankings = ("hamming", RERANKED, "values", *(["factors"] if factors else []))
-    own = Codes(best.candidate.label, best.fitted, rankings, is_fitted=True)
+) -> tuple[Trial, list[Measured]]:
+    """Choose by the validation queries; compare with others on the test queries."""
+    rankings = (HAMMING, RERANKED, "values", *(["factors"] if factors else []))
     tried = {trial.candidate.label: trial for trial in trials if trial.hasher is not None}
-    others = baselines(
-        n_bits, draw.sample.shape[1], rotated=False,
-        fitted={name: trial.fitted for name, trial in tried.items()},
-    )  # fmt: skip
-    contestants = [own, *(other for other in others if other.name != own.name)]
-    seconds = _train(contestants, draw.sample, say)
+    own = {name: Codes(name, one.fitted, rankings, is_fitted=True) for name, one in tried.items()}
+    others = {one.name: one for one in baselines(n_bits, draw.sample.shape[1], rotated=False)}
+    contestants: dict[str, Contestant] = others | own
+    seconds = _train(list(contestants.values()), draw.sample, say)
     seconds |= {name: trial.fit_seconds for name, trial in tried.items()}
-    near = NearestSoFar(draw.test, max(RANKS))
-    for X in _judged(source, draw, n_judged, metric, progress):
-        near.add(X)
-        for contestant in contestants:
+    near = [NearestSoFar(queries, max(RANKS)) for queries in (draw.validation, draw.test)]
+    for X in judged:
+        for queries in near:
+            queries.add(X)
+        for contestant in contestants.values():
             contestant.add(X)
     say("searching")
-    return _search(contestants, n_bits, draw.test, near.ids, seconds)
+    validation, test = near
+    for name, codes in own.items():
+        for ranking in (HAMMING, RERANKED):
+            ids = codes.search(draw.validation, max(RANKS), ranking)
+            for k in RANKS:
+                recall = float(neighbor_recall(ids, validation.ids, k).mean())
+                tried[name].recall[f"{ranking}@{k}"] = recall
+    best = best_of(trials)
+    label = best.candidate.label
+    shown = [contestants[name] for name in dict.fromkeys([label, *others])]
+    return best, _search(shown, n_bits, draw.test, test.ids, seconds)
 
 
 def _train(contestants: list[Contestant], X: FloatArray, say: Say) -> dict[str, float]:

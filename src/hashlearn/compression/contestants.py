@@ -1,7 +1,6 @@
 """What vectors can be compressed to, each trained, filled and searched the same way."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from typing import Any, cast
 
 import numpy as np
@@ -11,7 +10,7 @@ from sklearn.utils import check_random_state
 from hashlearn.codes import n_bytes
 from hashlearn.engine import available_threads
 from hashlearn.hashers import get_method
-from hashlearn.hashers.base import FloatArray, Hasher, LinearHasher
+from hashlearn.hashers.base import FloatArray, LinearHasher
 from hashlearn.models import Model, hasher_of
 from hashlearn.vectorindex import Ranking, VectorIndex
 
@@ -218,13 +217,7 @@ class Sign(LinearHasher):
         return np.ascontiguousarray(X[:, : self.n_bits])
 
 
-def baselines(
-    n_bits: int,
-    n_features: int,
-    *,
-    rotated: bool = True,
-    fitted: Mapping[str, Hasher] | None = None,
-) -> list[Contestant]:
+def baselines(n_bits: int, n_features: int, *, rotated: bool = True) -> list[Contestant]:
     """Make what learned codes of a length are compared with.
 
     Parameters
@@ -235,8 +228,6 @@ def baselines(
         Entries of a vector.
     rotated : bool, default=True
         Whether product quantisation with a learned rotation is among them, which takes longest.
-    fitted : mapping of str to Hasher, default=None
-        Models under their names that need not be fitted again.
 
     Returns
     -------
@@ -244,18 +235,14 @@ def baselines(
         Signs of the first entries and of principal components, ITQ; and, where faiss is installed,
         RaBitQ and product quantisation.
     """
-    codes: dict[str, Hasher] = {}
+    made: list[Contestant] = []
     if n_bits <= n_features:
         itq = get_method("itq")
-        codes = {
-            "sign": Sign(n_bits),
-            "PCA-sign": itq(n_bits, rotation="identity"),
-            "ITQ": itq(n_bits),
-        }
-    fitted = {name: model for name, model in (fitted or {}).items() if name in codes}
-    made = [
-        Codes(name, model, is_fitted=name in fitted) for name, model in (codes | fitted).items()
-    ]
+        made += [
+            Codes("sign", Sign(n_bits)),
+            Codes("PCA-sign", itq(n_bits, rotation="identity")),
+            Codes("ITQ", itq(n_bits)),
+        ]
     return [*made, *quantizers(n_bits, n_features, rotated=rotated)]
 
 
