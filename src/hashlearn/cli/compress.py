@@ -34,7 +34,7 @@ def compress(
     sample: Annotated[int, typer.Option(help="Vectors to learn from at most.", min=1)] = 100_000,
     queries: Annotated[int, typer.Option(help="Vectors to hold back, twice.", min=1)] = 1000,
     judged: Annotated[
-        int, typer.Option(help="Vectors to search in for the report, at most.", min=1)
+        int, typer.Option(help="Vectors to seek neighbours in, at most.", min=1)
     ] = 1_000_000,
     seed: Seed = 0,
     column: Column = None,
