@@ -21,7 +21,7 @@ def test_vectors_become_a_folder_that_is_searched(run):
         "--originals", "float16", "--factors",
     )  # fmt: skip
     assert done.err.startswith("600 vectors in 16 bits each by random directions: mine.npy.compr")
-    for word in ("Recall@10", "RaBitQ", "PQ", "sign", "ITQ", "Hamming"):
+    for word in ("recall@10", "RaBitQ", "PQ", "sign", "ITQ", "Hamming"):
         assert word in done.out or word == "RaBitQ"  # its factors alone take 8 bytes
     vectors = hashlearn.VectorIndex.open("mine.npy.compressed")
     found = vectors.search(X[:9], 1, ranking="exact")

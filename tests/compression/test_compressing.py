@@ -18,10 +18,12 @@ from hashlearn.compression.choosing import (
     candidates,
     fit_candidates,
     try_candidate,
+    try_length,
 )
 from hashlearn.compression.exact import NearestSoFar, neighbor_recall
 from hashlearn.compression.report import picture, ranking_words
 from hashlearn.data import open_source
+from hashlearn.hashers import get_method
 
 X = make_blobs(n_samples=1500, n_features=24, centers=40, cluster_std=3.0, random_state=0)[0]
 X = X.astype(np.float32)
@@ -250,6 +252,28 @@ def test_steps_are_as_many_as_there_is_time_for(monkeypatch):
     assert short.note == "no time was left for 30 steps"
     long = try_candidate(learned, X, 16, np.inf, 0)
     assert long.hasher.n_steps == 40
+
+
+@pytest.mark.parametrize(
+    ("n_bits", "seconds", "n_steps"),
+    [(16, 1.0, 300), (8, 1.0, 300), (32, 1.0, 150), (32, 0.01, 30), (8, 9.0, 400)],
+)
+def test_other_lengths_learn_in_the_steps_there_is_time_for(monkeypatch, n_bits, seconds, n_steps):
+    monkeypatch.setattr(choosing, "_STEPS", 400)
+    monkeypatch.setattr(choosing, "_FEWEST_STEPS", 30)
+    monkeypatch.setattr(get_method("neighbormatching"), "fit", lambda self, _: self)
+    *_, learned = candidates(16, 24, 1000)
+    best = Trial(learned, learned.make(16, 0, n_steps=60), fit_seconds=0.2)
+    trial = try_length(best, X, n_bits, seconds, 5)
+    assert trial.hasher.get_params()["n_steps"] == n_steps
+    assert (trial.hasher.n_bits, trial.hasher.random_state) == (n_bits, 5)
+
+
+def test_a_length_that_a_method_has_no_codes_of_is_left_out():
+    best = try_candidate(Candidate("ITQ", "itq", {}), X, 16, np.inf, 0)
+    trial = try_length(best, X, 32, 1.0, 0)
+    assert trial.hasher is None
+    assert "at most as many bits as there are features" in trial.note
 
 
 def test_a_method_that_fails_is_left_out_with_its_reason():

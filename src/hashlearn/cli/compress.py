@@ -67,7 +67,7 @@ def compress(
     rows = sorted(made.measured, key=lambda row: -row.recall[10])
     if not as_json:
         print_table(
-            ["Codes", "Ranked by", "Recall@10", "Recall@100", "Bytes", "ms a query"],
+            ["name", "ranked by", "recall@10", "recall@100", "bytes", "ms a query"],
             [
                 [
                     row.name, ranking_words(row.ranking), row.recall[10], row.recall[100],

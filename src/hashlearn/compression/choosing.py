@@ -229,19 +229,58 @@ def try_candidate(
     Trial
         Without recalls; without a hasher, and with a note why, if it was not fitted.
     """
-    start = perf_counter()
-    if start >= end and candidate.method != "lsh":
+    if perf_counter() >= end and candidate.method != "lsh":
         return Trial(candidate, note="no time was left")
+    n_steps = None
     try:
-        options = {}
         if candidate.by_steps:
             n_steps = _affordable(candidate, X, n_bits, end)
             if n_steps < _FEWEST_STEPS:
                 return Trial(candidate, note=f"no time was left for {_FEWEST_STEPS} steps")
-            options = {"n_steps": n_steps}
-        hasher = candidate.make(n_bits, random_state, **options).fit(X)
+        return _fit(candidate, X, n_bits, random_state, n_steps)
     except (ImportError, ValueError) as error:
         return Trial(candidate, note=str(error))
+
+
+def try_length(best: Trial, X: FloatArray, n_bits: int, seconds: float, random_state: int) -> Trial:
+    """Fit what was chosen once more, for codes of another length.
+
+    Parameters
+    ----------
+    best : Trial
+        What was chosen.
+    X : ndarray of shape (n, d), float32
+        Vectors to learn from.
+    n_bits : int
+        Length of the codes.
+    seconds : float
+        Time to learn in. Steps are as many as there is time for, if they take as long as they did,
+        longer codes in proportion; 200 at least.
+    random_state : int
+        Seed.
+
+    Returns
+    -------
+    Trial
+        Without recalls; without a hasher, and with a note why, if there are no such codes.
+    """
+    n_steps = None
+    if best.candidate.by_steps:
+        chosen = best.fitted
+        step = best.fit_seconds / chosen.get_params()["n_steps"] * max(1, n_bits / chosen.n_bits)
+        n_steps = max(_FEWEST_STEPS, min(_STEPS, int(seconds / step)))
+    try:
+        return _fit(best.candidate, X, n_bits, random_state, n_steps)
+    except ValueError as error:
+        return Trial(best.candidate, note=str(error))
+
+
+def _fit(
+    candidate: Candidate, X: FloatArray, n_bits: int, random_state: int, n_steps: int | None
+) -> Trial:
+    options = {} if n_steps is None else {"n_steps": n_steps}
+    start = perf_counter()
+    hasher = candidate.make(n_bits, random_state, **options).fit(X)
     return Trial(candidate, hasher, fit_seconds=perf_counter() - start)
 
 

@@ -24,7 +24,7 @@ from hashlearn.compression.choosing import (
     Trial,
     best_of,
     fit_candidates,
-    try_candidate,
+    try_length,
 )
 from hashlearn.compression.contestants import Codes, Contestant, baselines
 from hashlearn.compression.exact import NearestSoFar, neighbor_recall
@@ -401,6 +401,7 @@ def _curve(
 ) -> list[Measured]:
     """Compare lengths of codes, in some of the vectors that were learned from."""
     X = draw.sample[:_CURVE_ROWS]
+    is_all = len(X) == len(draw.sample)  # then the codes that were chosen stand as they are
     near = NearestSoFar(draw.test, min(max(RANKS), len(X)))
     near.add(X)
     lengths = sorted({max(8, n_bits // 4), max(8, n_bits // 2), n_bits, 2 * n_bits})
@@ -408,9 +409,8 @@ def _curve(
     for length in lengths:
         say(f"comparing codes of {length} bits")
         trial = best
-        if length != n_bits or len(X) < len(draw.sample):
-            end = perf_counter() + seconds / len(lengths)
-            trial = try_candidate(best.candidate, X, length, end, random_state)
+        if length != n_bits or not is_all:
+            trial = try_length(best, X, length, seconds / (len(lengths) - is_all), random_state)
         name = best.candidate.label
         others = baselines(length, X.shape[1], rotated=False)
         contestants = [other for other in others if other.name != name]
