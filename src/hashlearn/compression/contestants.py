@@ -171,11 +171,14 @@ class Quantizer(Contestant):
         if len(X) > _TRAINING_ROWS:
             X = X[check_random_state(random_state).choice(len(X), _TRAINING_ROWS, replace=False)]
         X = self._padded(X)
-        self._faiss.omp_set_num_threads(available_threads())
+        # Learning is very many short loops, whose threads wait for one another by spinning: on a
+        # machine that does other work, two take minutes where one takes seconds.
+        self._faiss.omp_set_num_threads(1)
         self._index = self._faiss.index_factory(X.shape[1], self._factory)
         self._index.train(X)
 
     def add(self, X: FloatArray) -> None:  # noqa: D102 - inherited
+        self._faiss.omp_set_num_threads(available_threads())
         self._index.add(self._padded(X))
 
     def search(  # noqa: D102 - inherited
